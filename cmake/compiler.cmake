@@ -22,7 +22,7 @@ target_compile_options(larder_options INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Werror
     -Wno-missing-field-initializers -Wno-missing-designated-field-initializers)
 target_compile_definitions(larder_options INTERFACE
-    LARDER_VERSION="${PROJECT_VERSION}" BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
+    LARDER_VERSION="${PROJECT_VERSION}" LARDER_SOURCE_DIR="${CMAKE_SOURCE_DIR}" BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
     BOOST_BEAST_SEPARATE_COMPILATION)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     target_link_options(larder_options INTERFACE -fuse-ld=lld)

@@ -29,7 +29,9 @@ public:
     [[nodiscard]] bool at_boundary() const;
 
 private:
-    void end_line(std::vector<SseEvent>& events);
+    void end_line(std::string_view line, std::vector<SseEvent>& events);
+    void add_field(std::string_view name, std::string_view value);
+    [[nodiscard]] bool is_over_bound(std::size_t more) const;
     std::string line_;
     SseEvent event_;
     bool has_data_ = false;
