@@ -3,10 +3,10 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "cache/label.hpp"
 #include "llm/fingerprint.hpp"
 #include "llm/usage.hpp"
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -32,32 +32,49 @@ struct WireForm {
 
 enum class PrimaryForm : std::uint8_t { kPlain = 0, kStream = 1 };
 
-/// What the provider said, and what it cost.
+/// What the provider said, and what it cost. Filled in by its maker, then held as `EntryPtr`.
 struct Entry {
+    Entry() = default;
+    ~Entry();
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+
     std::int64_t created_ms = 0;
     std::int64_t fresh_until_ms = 0;
     std::int64_t stale_until_ms = 0;
-    std::string name_space;
-    std::string provider;
-    std::string model;        // the effective model asked for
-    std::string answer_model; // as the provider named it
-    std::string finish_reason;
+    Label name_space;
+    Label provider;
+    Label model;        // the effective model asked for
+    Label answer_model; // as the provider named it
+    Label finish_reason;
+    Label content_type;
     Generations generations;
     llm::Usage usage;
     llm::Money cost;
     bool priced = true;
     std::uint8_t dialect = 0; // protocol::Dialect of the provider
     PrimaryForm form = PrimaryForm::kPlain;
-    std::string content_type;
     std::string body; // JSON body or SSE events, as the provider sent them
 
-    /// Wire forms made on first need; index = client form (api decides). Bytes count for the memory
-    /// tier when they are made.
+    /// Client forms that may be kept; what each index means is the API's business.
     static constexpr std::size_t kForms = 8;
-    mutable std::array<std::atomic<std::shared_ptr<const WireForm>>, kForms> forms;
+    /// The wire form at `index`, or null. Valid as long as the entry. Waits for nobody.
+    [[nodiscard]] const WireForm* wire_form(std::size_t index) const noexcept;
+    /// Keeps a wire form that was made on first need; when two threads make the same, the first
+    /// wins. Returns the one that is kept.
+    const WireForm* set_wire_form(std::size_t index, std::unique_ptr<const WireForm> made) const;
 
     /// Bytes in memory, without wire forms.
     [[nodiscard]] std::size_t bytes() const;
+    /// Bytes of one wire form, as the memory tier counts them.
+    static std::size_t bytes_of(const WireForm& form);
+    /// Bytes of all wire forms made so far.
+    [[nodiscard]] std::size_t wire_form_bytes() const;
+
+private:
+    struct FormNode;
+    /// A list that only grows, and whose nodes never change: most entries have one or two forms.
+    mutable std::atomic<const FormNode*> forms_ = nullptr;
 };
 
 using EntryPtr = std::shared_ptr<const Entry>;
