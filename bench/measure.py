@@ -1,0 +1,124 @@
+"""Drives a server with wrk or larder-bench-load, and reads what the kernel counted for it meanwhile."""
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from processes import HERE, BenchError, post
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+CONNECTIONS = 32
+PROMPT = ("Write a function that takes a list of orders, each with a customer, a price in cents and a date, and gives "
+          "the ten customers who spent most in the last quarter, with their totals. Number {{unique}}.")
+
+
+def make_body(run, name, **changes):
+    """A request in a file: (path, bytes). About 200 bytes of prompt."""
+    request = {"prompt": PROMPT, "model": "gpt-4o", "temperature": 0.7, **changes}
+    path = run.directory / f"{name}.json"
+    path.write_text(json.dumps(request))
+    return path, path.read_bytes()
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads of the process, those that have ended too."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+def memory_bytes(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return {name: int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM", "RssAnon", "RssFile", "RssShmem")}
+
+
+def wait_until_idle(pid, quiet_seconds=1.5, at_most=20):
+    """Until the process has used no CPU for a while: what it writes behind is written."""
+    end = time.monotonic() + at_most
+    before, since = cpu_seconds(pid), time.monotonic()
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        now = cpu_seconds(pid)
+        # One tick is what timers alone come to.
+        if now - before > 1.5 / TICKS_PER_SECOND:
+            before, since = now, time.monotonic()
+        elif time.monotonic() - since >= quiet_seconds:
+            return
+    raise BenchError(f"still at work after {at_most} s")
+
+
+def wrk(run, port, body_path, seconds, connections=CONNECTIONS):
+    """A closed loop of one constant POST. Gives completed and seconds; anything but a 2xx is an error."""
+    done = subprocess.run([run.tool("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "peers/post.lua"),
+                           f"http://127.0.0.1:{port}/llm/generate"], capture_output=True, text=True,
+                          timeout=seconds + 20, env={**os.environ, "LARDER_BENCH_BODY": str(body_path)})
+    for line in done.stdout.splitlines():
+        if line.startswith("JSON "):
+            result = json.loads(line[5:])
+            if result["socketErrors"] or result["badStatuses"] or not result["completed"]:
+                raise BenchError(f"wrk: {result}")
+            return result
+    raise BenchError(f"wrk: {done.stdout[-200:]}{done.stderr[-200:]}")
+
+
+def load_command(run, port, body_path, **options):
+    command = [str(run.program("larder-bench-load")), "--port", str(port), "--body", str(body_path),
+               "--header", "Content-Type: application/json"]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    return command
+
+
+def load(run, port, body_path, **options):
+    """larder-bench-load; every answer must be a 200. Its JSON is described in bench/README.md."""
+    options.setdefault("connections", CONNECTIONS)
+    done = subprocess.run(load_command(run, port, body_path, **options), capture_output=True, text=True, timeout=180)
+    if done.returncode != 0:
+        raise BenchError(f"larder-bench-load: {done.stdout[-300:]}{done.stderr[-300:]}")
+    result = json.loads(done.stdout)
+    if any(result["errors"].values()) or set(result["statuses"]) != {"200"}:
+        raise BenchError(f"larder-bench-load: {result['statuses']} {result['errors']}")
+    return result
+
+
+def cpu_round(process, drive, wait_for_writer=False):
+    """Runs `drive` and gives its result with the CPU time that a request took. Its requests are counted by the client."""
+    pid = process.pid()
+    before = cpu_seconds(pid)
+    result = drive()
+    busy = (cpu_seconds(pid) - before) / result["seconds"]
+    if wait_for_writer:
+        wait_until_idle(pid)
+    spent = cpu_seconds(pid) - before
+    process.trim_logs()
+    return {"requests": result["completed"], "seconds": result["seconds"], "cpuSeconds": round(spent, 3),
+            "cpuUsPerRequest": round(spent * 1e6 / result["completed"], 3), "busyCores": round(busy, 3),
+            "requestsPerSecond": round(result["completed"] / result["seconds"], 1)}
+
+
+def interleave(count, sides):
+    """A B A B …: {name: [result, …]} of the functions in `sides`."""
+    results = {name: [] for name in sides}
+    for _ in range(count):
+        for name, measure in sides.items():
+            results[name].append(measure())
+    return results
+
+
+def median_of(results, key):
+    return statistics.median(result[key] for result in results)
+
+
+def prime(process, body):
+    """Asks twice; the second answer must be a hit. Gives its bytes."""
+    name, value = process.hit_header
+    for _ in range(2):
+        status, headers, reply = post(process.port, body)
+        if status != 200:
+            raise BenchError(f"{process.name} answers {status}: {reply[:200].decode(errors='replace')}")
+    if headers.get(name) != value:
+        raise BenchError(f"{process.name}: the second answer is {headers.get(name)}, not {value}")
+    return reply

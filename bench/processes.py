@@ -1,0 +1,249 @@
+"""Starts and stops what is measured: Larder, nginx and the upstream, each on a free port of loopback, in a directory of the run.
+
+Everything that was started is stopped by Run.close(), also after an error or Ctrl-C.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+LIMIT_OF_NOTHING = 1_000_000_000  # the limiter runs, and never refuses
+SHM_BYTES_MIN = 2_000_000_000
+OPEN_FILES = "open_file_cache max=10000 inactive=1h; open_file_cache_valid 1h;"
+
+
+class BenchError(Exception):
+    """Something that the row can't be measured without."""
+
+
+ALL_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE = {ALL_CORES[0]}   # the server under test
+CLIENT_CORE = {ALL_CORES[-1]}  # everything else: the driver, the clients, the upstream
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def post(port, body, path="/llm/generate", timeout=10):
+    """One POST on a connection of its own: (status, headers in lower case, body)."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=body,
+                                     headers={"Content-Type": "application/json"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=timeout) as reply:
+            return reply.status, {k.lower(): v for k, v in reply.headers.items()}, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
+    except OSError as error:
+        raise BenchError(f"no answer on port {port}: {error}") from error
+
+
+class Process:
+    """A child with its output in a file; pinned to a set of cores from its first instruction."""
+
+    def __init__(self, run, name, directory, arguments, cores):
+        self.name = name
+        self.directory = directory
+        self.log = directory / "output.log"
+        directory.mkdir(parents=True, exist_ok=True)
+        clean = {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}  # no key or port of the caller's
+        before = os.sched_getaffinity(0)
+        with open(self.log, "ab") as output:
+            os.sched_setaffinity(0, cores)
+            try:
+                self.started_at = time.perf_counter()
+                self.child = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=directory,
+                                              stdin=subprocess.DEVNULL, env=clean)
+            finally:
+                os.sched_setaffinity(0, before)
+        run.processes.append(self)
+
+    def wait_for_port(self, port, timeout=10):
+        end = time.perf_counter() + timeout
+        while time.perf_counter() < end:
+            if self.child.poll() is not None:
+                raise BenchError(f"{self.name} ended with {self.child.returncode}: {self.last_output()}")
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.002)
+        raise BenchError(f"{self.name} doesn't listen after {timeout} s: {self.last_output()}")
+
+    def last_output(self):
+        return self.log.read_text(errors="replace")[-400:].strip()
+
+    def pid(self):
+        return self.child.pid
+
+    def trim_logs(self):
+        """The logs of a long run would fill the memory that they stand in."""
+        for log in self.directory.glob("*.log"):
+            os.truncate(log, 0)
+
+    def stop(self, patience=10):
+        if self.child.poll() is None:
+            self.child.terminate()
+            try:
+                self.child.wait(patience)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+        return self.child.returncode
+
+
+class Upstream(Process):
+    def __init__(self, run, body_bytes=1024, delay_ms=0):
+        self.port = free_port()
+        super().__init__(run, "upstream", run.new_directory("upstream"),
+                         [str(run.program("larder-bench-upstream")), "--port", str(self.port),
+                          "--body-bytes", str(body_bytes), "--delay-ms", str(delay_ms)], CLIENT_CORE)
+        self.wait_for_port(self.port)
+
+    def calls(self):
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"http://127.0.0.1:{self.port}/stats", timeout=5) as reply:
+            return json.load(reply)["calls"]
+
+
+class Nginx(Process):
+    """`kind` is the name of a file in bench/peers."""
+
+    hit_header = ("x-cache", "HIT")
+
+    def __init__(self, run, kind, upstream_port=9, body=b"", open_files=False):
+        self.port = free_port()
+        directory = run.new_directory(f"nginx-{kind}")
+        directory.mkdir(parents=True)
+        text = (HERE / "peers/common.conf").read_text()
+        text = text.replace("@server@", (HERE / f"peers/{kind}.conf").read_text())
+        values = {"user": "user root;" if os.geteuid() == 0 else "", "directory": str(directory),
+                  "port": str(self.port), "upstream_port": str(upstream_port), "body": body.decode(),
+                  "open_files": OPEN_FILES if open_files else ""}
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", value)
+        configuration = directory / "nginx.conf"
+        configuration.write_text(text)
+        super().__init__(run, "nginx", directory,
+                         [run.tool("nginx"), "-e", "stderr", "-p", str(directory), "-c", str(configuration),
+                          "-g", "daemon off;"], SERVER_CORE)
+        self.wait_for_port(self.port)
+
+    def pid(self):
+        """The worker's: the master and the cache's manager serve nothing."""
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if parent == self.child.pid and command.startswith(b"nginx: worker process"):
+                return int(entry.name)
+        raise BenchError("nginx has no worker")
+
+
+class Larder(Process):
+    """Log and limits on; `cache`, `threads`, the limit and the API keys as the row needs them."""
+
+    hit_header = ("x-larder-cache", "hit")
+
+    def __init__(self, run, upstream_port, cache=True, threads=1, limit=LIMIT_OF_NOTHING, keys="",
+                 directory=None, cores=SERVER_CORE):
+        self.port = free_port()
+        directory = directory or run.new_directory("larder")
+        directory.mkdir(parents=True, exist_ok=True)
+        configuration = directory / "larder.yaml"
+        configuration.write_text(
+            f"server: {{ threads: {threads} }}\n"
+            + (f"auth: {{ mode: keys, keys: [{keys}] }}\n" if keys else "")
+            + "providers:\n"
+            f"  openai: {{ api: openai, base_url: \"http://127.0.0.1:{upstream_port}/v1\", api_key: bench }}\n"
+            f"cache: {{ enabled: {'true' if cache else 'false'} }}\n"
+            "store: { kind: sqlite, sqlite: { path: larder.db } }\n"
+            "limits:\n"
+            f"  llm: {{ max: {limit}, window: 60s }}\n"
+            "log: { level: info, format: json }\n")
+        super().__init__(run, "larder", directory,
+                         [str(run.program("larder")), "serve", "--config", str(configuration),
+                          "--listen", f"127.0.0.1:{self.port}"], cores)
+
+    def wait(self):
+        self.wait_for_port(self.port)
+        return self
+
+
+class Run:
+    """Owns the directory and every process; the programs come from one build directory."""
+
+    def __init__(self, build, calibrate=False, profile=False):
+        self.build = Path(build).resolve()
+        self.calibrate = calibrate
+        self.profile = profile
+        self.scratch = HERE / "results/tmp"
+        self.saturated_rate = None  # Larder's hits a second, once they are measured
+        shm = Path("/dev/shm")
+        roomy = shm.is_dir() and os.access(shm, os.W_OK) and shutil.disk_usage(shm).free >= SHM_BYTES_MIN
+        self.directory = Path(tempfile.mkdtemp(prefix="larder-bench-", dir=shm if roomy else None))
+        self.in_memory = roomy
+        self.processes = []
+        self.count = 0
+        self.next_unique = 1
+
+    def program(self, name):
+        path = self.build / name
+        if not os.access(path, os.X_OK):
+            raise BenchError(f"{name} isn't built")
+        return path
+
+    def tool(self, name):
+        path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        if path is None:
+            raise BenchError(f"{name} isn't installed")
+        return path
+
+    def new_directory(self, name):
+        self.count += 1
+        return self.directory / f"{self.count:02}-{name}"
+
+    def unique(self, count=10_000_000):
+        """The start of numbers that no earlier request of this run used."""
+        self.next_unique += count
+        return self.next_unique - count
+
+    def larder(self, upstream_port, **options):
+        """Larder, ready; when calibrating, nginx in its place, whose figures must come out as its own."""
+        if self.calibrate:
+            return Nginx(self, "cache" if options.get("cache", True) else "pass", upstream_port)
+        return Larder(self, upstream_port, **options).wait()
+
+    def stop(self, *processes):
+        for process in processes:
+            process.stop()
+            if process in self.processes:
+                self.processes.remove(process)
+
+    def close(self):
+        self.stop(*reversed(self.processes))
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def version_of(program, argument="-v"):
+    try:
+        done = subprocess.run([program, argument], capture_output=True, text=True, timeout=5)
+    except OSError:
+        return "not installed"
+    found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+    return found.group(0) if found else "unknown"
