@@ -1,0 +1,147 @@
+#include "provider/caller.hpp"
+
+#include "async/deadlines.hpp"
+#include "base/hash.hpp"
+#include "base/time.hpp"
+#include "provider/retry.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace larder::provider {
+namespace {
+
+using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                         asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+http::OwnedFields fields_for(const Provider& provider, http::OwnedFields fields, bool stream) {
+    fields.emplace_back("Content-Type", "application/json");
+    fields.emplace_back("Accept", stream ? "text/event-stream" : "application/json");
+    fields.emplace_back("User-Agent", "larder/" LARDER_VERSION);
+    if (!provider.api_key.empty()) {
+        if (provider.dialect == protocol::Dialect::kAnthropicMessages)
+            fields.emplace_back("x-api-key", provider.api_key);
+        else
+            fields.emplace_back("Authorization", "Bearer " + provider.api_key);
+    }
+    return fields;
+}
+
+} // namespace
+
+struct ProviderCall::Sleep {
+    explicit Sleep(asio::io_context& context) : timer(context.get_executor()) {}
+    Timer timer;
+};
+
+ProviderCall::ProviderCall(asio::io_context& context) : context_(context) {}
+ProviderCall::~ProviderCall() = default;
+
+Task<Result<void>> ProviderCall::send(http::Client& client, Breakers& breakers,
+                                      const Provider& provider, Outgoing outgoing) {
+    provider_ = &provider;
+    if (!provider.missing_variable.empty()) {
+        co_return fail(ErrorCode::kProviderUnconfigured,
+                       "provider " + provider.name + " has no key: the environment variable " +
+                           provider.missing_variable + " is not set");
+    }
+    auto base = http::parse_base_url(provider.base_url);
+    if (!base)
+        co_return std::unexpected(std::move(base).error());
+    breaker_ = &breakers.of(provider.name);
+    const http::ClientRequest request{
+        .method = outgoing.method,
+        .target = base->path + outgoing.path,
+        .fields = fields_for(provider, std::move(outgoing.fields), outgoing.stream),
+        .body = outgoing.body};
+    RetrySchedule schedule(provider);
+    while (true) {
+        if (!breaker_->try_pass(provider.breaker, async::Deadlines::now_us())) {
+            co_return fail(ErrorCode::kProviderOverloaded,
+                           "provider " + provider.name +
+                               " is failing and is left alone for a moment");
+        }
+        ++tries_;
+        auto outcome = co_await attempt(client, base->origin, request);
+        const bool again = outcome ? is_retryable(head().status)
+                                   : outcome.error().code == ErrorCode::kProviderUnavailable ||
+                                         outcome.error().code == ErrorCode::kTimeout;
+        if (!again)
+            co_return outcome;
+        const auto asked =
+            outcome ? retry_after(head().fields, SystemClock().epoch_ms()) : std::nullopt;
+        const auto wait = schedule.next(asked, random_u64());
+        if (!wait)
+            co_return outcome;
+        call_.reset();
+        if (auto slept = co_await sleep(*wait); !slept)
+            co_return slept;
+    }
+}
+
+Task<Result<void>> ProviderCall::attempt(http::Client& client, const http::Origin& origin,
+                                         const http::ClientRequest& request) {
+    const std::int64_t begin = async::Deadlines::now_us();
+    call_ = client.call(origin, {.connect = provider_->connect_timeout,
+                                 .first_byte = provider_->first_byte_timeout,
+                                 .idle = provider_->idle_timeout,
+                                 .total = provider_->total_timeout});
+    auto outcome = co_await call_->send(request);
+    const std::int64_t took = async::Deadlines::now_us() - begin;
+    waited_us_ += took;
+    judge(outcome, took);
+    if (!outcome)
+        co_return std::unexpected(std::move(outcome).error().with("provider " + provider_->name));
+    co_return outcome;
+}
+
+/// Tells the breaker what this attempt says about the provider.
+void ProviderCall::judge(const Result<void>& outcome, std::int64_t took_us) {
+    if (cancelled_ || (!outcome && outcome.error().code == ErrorCode::kCancelled)) {
+        breaker_->abandoned();
+        return;
+    }
+    const Breaker& rule = provider_->breaker;
+    const bool slow = rule.slow.count() > 0 && took_us > rule.slow.count() * 1000;
+    if (!outcome || head().status >= 500 || slow)
+        breaker_->failed(rule, async::Deadlines::now_us());
+    else
+        breaker_->succeeded();
+}
+
+Task<Result<bool>> ProviderCall::read(std::string& out) {
+    const std::int64_t begin = async::Deadlines::now_us();
+    auto more = co_await call_->read(out);
+    waited_us_ += async::Deadlines::now_us() - begin;
+    if (!more && !cancelled_ && more.error().code != ErrorCode::kCancelled)
+        breaker_->failed(provider_->breaker, async::Deadlines::now_us());
+    if (!more)
+        co_return std::unexpected(std::move(more).error().with("provider " + provider_->name));
+    co_return more;
+}
+
+void ProviderCall::cancel() {
+    cancelled_ = true;
+    if (call_)
+        call_->cancel();
+    if (sleep_)
+        sleep_->timer.cancel();
+}
+
+Task<Result<void>> ProviderCall::sleep(std::chrono::milliseconds time) {
+    const auto cancelled = [] {
+        return fail(ErrorCode::kCancelled, "nobody waits for the answer any more");
+    };
+    if (cancelled_)
+        co_return cancelled();
+    sleep_ = std::make_unique<Sleep>(context_);
+    sleep_->timer.expires_after(time);
+    co_await sleep_->timer.async_wait(asio::as_tuple(asio::use_awaitable_t<Executor>()));
+    sleep_.reset();
+    if (cancelled_)
+        co_return cancelled();
+    co_return Result<void>();
+}
+
+} // namespace larder::provider

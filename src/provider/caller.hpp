@@ -1,0 +1,66 @@
+// One call of a provider: the connection, the auth scheme, retries with back-off, the circuit
+// breaker. On one thread.
+#pragma once
+
+#include "http/client.hpp"
+#include "provider/breaker.hpp"
+#include "provider/catalog.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace larder::provider {
+
+/// What is sent. `body` must live as long as the call.
+struct Outgoing {
+    std::string_view method = "POST";
+    std::string path;         // below the base URL, with its query: "/chat/completions"
+    http::OwnedFields fields; // of the client's, from the allow-list
+    std::string_view body;
+    bool stream = false;
+};
+
+/// The provider's answer whose head has arrived.
+class ProviderCall {
+public:
+    explicit ProviderCall(asio::io_context& context);
+    ~ProviderCall();
+    ProviderCall(const ProviderCall&) = delete;
+    ProviderCall& operator=(const ProviderCall&) = delete;
+
+    /// Sends the request, tries again where the rules allow it, and returns once a head is there
+    /// that is to be used: of a success, or of the last failure. kProviderUnconfigured,
+    /// kProviderOverloaded (breaker open), kProviderUnavailable, kTimeout, kCancelled,
+    /// kProviderUnreadable.
+    Task<Result<void>> send(http::Client& client, Breakers& breakers, const Provider& provider,
+                            Outgoing outgoing);
+    [[nodiscard]] const http::ResponseHead& head() const { return call_->head(); }
+    /// As http::ClientCall::read. A failure here counts for the breaker.
+    Task<Result<bool>> read(std::string& out);
+    /// Ends it, wherever it is: what is waiting fails with kCancelled. On its thread.
+    void cancel();
+    /// Time spent waiting for the provider so far.
+    [[nodiscard]] std::int64_t waited_us() const { return waited_us_; }
+    [[nodiscard]] int tries() const { return tries_; }
+
+private:
+    struct Sleep;
+    Task<Result<void>> attempt(http::Client& client, const http::Origin& origin,
+                               const http::ClientRequest& request);
+    void judge(const Result<void>& outcome, std::int64_t took_us);
+    Task<Result<void>> sleep(std::chrono::milliseconds time);
+
+    asio::io_context& context_;
+    const Provider* provider_ = nullptr;
+    CircuitBreaker* breaker_ = nullptr;
+    std::unique_ptr<http::ClientCall> call_;
+    std::unique_ptr<Sleep> sleep_;
+    std::int64_t waited_us_ = 0;
+    int tries_ = 0;
+    bool cancelled_ = false;
+};
+
+} // namespace larder::provider
