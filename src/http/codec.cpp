@@ -188,7 +188,7 @@ struct BodyReader::Chunked {
         kSizeSpace,    // white space before an extension
         kExtension,    // from its semicolon on, dropped
         kSizeEnd,      // LF of that line
-        kData,         //
+        kData,         // the bytes of a chunk
         kDataEnd,      // CR after the data
         kDataLineFeed, // LF after the data
         kTrailerStart, // the first byte of a trailer line, or CR of the last line

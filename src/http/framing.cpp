@@ -4,7 +4,9 @@
 
 #include "base/text.hpp"
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -16,18 +18,17 @@ namespace {
 // --------------------------------------------------------------------------------
 
 enum ByteClass : std::uint8_t {
-    kToken = 1, // RFC 9110, 5.6.2
-    kValue = 2, // VCHAR, SP, HTAB, obs-text
-    kHost = 4,  // unreserved, sub-delims and "%" of RFC 3986
+    kToken = 1,     // RFC 9110, 5.6.2
+    kPrintable = 2, // VCHAR, SP, obs-text
+    kHost = 4,      // unreserved, sub-delims and "%" of RFC 3986
 };
 
 constexpr std::array<std::uint8_t, 256> make_classes() {
     std::array<std::uint8_t, 256> classes{};
     for (unsigned c = 0x20; c < 256; ++c) {
         if (c != 0x7f)
-            classes[c] |= kValue;
+            classes[c] |= kPrintable;
     }
-    classes['\t'] |= kValue;
     for (unsigned c = 0; c < 128; ++c) {
         if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
             classes[c] |= kToken | kHost;
@@ -45,40 +46,46 @@ bool is(char c, ByteClass wanted) {
     return (kClasses[static_cast<unsigned char>(c)] & wanted) != 0;
 }
 
-/// True when one of the eight bytes is a control character (HTAB among them) or DEL.
-bool has_control(std::uint64_t bytes) {
+/// The first control character (HTAB and DEL among them) from `at` on, or `end`; eight bytes a
+/// step.
+const char* find_control(const char* at, const char* end) {
     constexpr std::uint64_t kOnes = 0x0101010101010101U;
     constexpr std::uint64_t kHigh = 0x8080808080808080U;
-    const std::uint64_t below_space = (bytes - kOnes * 0x20) & ~bytes;
-    const std::uint64_t del = bytes ^ (kOnes * 0x7f);
-    return ((below_space | ((del - kOnes) & ~del)) & kHigh) != 0;
+    while (end - at >= 8) {
+        std::uint64_t bytes;
+        std::memcpy(&bytes, at, sizeof bytes);
+        if constexpr (std::endian::native == std::endian::big)
+            bytes = std::byteswap(bytes);
+        // A byte's high bit is set where it is below 0x20, or 0x7f; exact for the lowest such byte.
+        const std::uint64_t below_space = (bytes - kOnes * 0x20) & ~bytes;
+        const std::uint64_t del = bytes ^ (kOnes * 0x7f);
+        const std::uint64_t hits = (below_space | ((del - kOnes) & ~del)) & kHigh;
+        if (hits != 0)
+            return at + std::countr_zero(hits) / 8;
+        at += 8;
+    }
+    while (at != end && is(*at, kPrintable))
+        ++at;
+    return at;
 }
 
 const char* skip_value(const char* at, const char* end) {
-    for (;;) {
-        while (end - at >= 8) {
-            std::uint64_t bytes;
-            std::memcpy(&bytes, at, sizeof bytes);
-            if (has_control(bytes))
-                break;
-            at += 8;
-        }
-        while (at != end && is(*at, kValue) && *at != '\t')
-            ++at;
-        if (at == end || *at != '\t')
-            return at;
-        ++at;
-    }
+    at = find_control(at, end);
+    while (at != end && *at == '\t')
+        at = find_control(at + 1, end);
+    return at;
+}
+
+bool is_line_end(const char* at, const char* end) {
+    return end - at >= 2 && at[0] == '\r' && at[1] == '\n';
 }
 
 std::unexpected<Error> refuse(std::string_view why) {
     return fail(ErrorCode::kInvalidRequest, std::string(why));
 }
 
-/// `at` is where a line's permitted bytes ended: there must be CRLF.
-Result<const char*> expect_line_end(const char* at, const char* end) {
-    if (end - at >= 2 && at[0] == '\r' && at[1] == '\n')
-        return at + 2;
+/// `at` is where a line's permitted bytes ended without CRLF.
+std::unexpected<Error> refuse_line_end(const char* at, const char* end) {
     if (at == end)
         return refuse("the head has no end");
     if (*at == '\r' || *at == '\n')
@@ -87,12 +94,14 @@ Result<const char*> expect_line_end(const char* at, const char* end) {
 }
 
 std::unexpected<Error> refuse_name(const char* from, const char* at, const char* end) {
-    if (at != end && (*at == ' ' || *at == '\t'))
+    if (at == end)
+        return refuse("the head has no end");
+    if (*at == ' ' || *at == '\t')
         return refuse(at == from ? "a folded header line, or white space before a header name"
                                  : "white space before the colon of a header");
-    if (at != end && *at == ':')
+    if (*at == ':')
         return refuse("an empty header name");
-    if (at != end && (*at == '\r' || *at == '\n'))
+    if (*at == '\r' || *at == '\n')
         return refuse("a header line without a colon");
     return refuse("a header name that is no token");
 }
@@ -126,8 +135,18 @@ void read_connection(std::string_view value, Facts& facts) {
     }
 }
 
+/// `name` is in lower case and as long as the field's.
+bool has_name(const Field& field, std::string_view name) {
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        // Letters and "-" only: no other token byte becomes one of them by this bit.
+        if ((field.name[i] | 0x20) != name[i])
+            return false;
+    }
+    return true;
+}
+
 bool take(const Field& field, std::string_view name, unsigned& count, std::string_view& value) {
-    if (!text::equals_ignoring_case(field.name, name))
+    if (!has_name(field, name))
         return false;
     ++count;
     value = field.value;
@@ -145,7 +164,7 @@ Facts gather(const Fields& fields) {
             take(field, "expect", facts.expectations, facts.expectation);
             break;
         case 10:
-            if (text::equals_ignoring_case(field.name, "connection"))
+            if (has_name(field, "connection"))
                 read_connection(field.value, facts);
             break;
         case 14:
@@ -288,26 +307,26 @@ Result<void> read_target(RequestHead& head) {
 Result<void> check_raw_head(std::string_view head) {
     const char* at = head.data();
     const char* const end = at + head.size();
-    if (at == end || *at == ' ' || *at == '\t')
+    if (at == end || *at == ' ')
         return refuse("white space before the start line");
-    at = skip_value(at, end);
-    LARDER_TRY(at, expect_line_end(at, end));
-    if (std::memchr(head.data(), '\t', static_cast<std::size_t>(at - head.data())) != nullptr)
-        return refuse("a control character in the start line");
-    for (;;) {
-        const char* const line = at;
+    at = find_control(at, end); // HTAB has no place in a start line
+    if (!is_line_end(at, end))
+        return refuse_line_end(at, end);
+    at += 2;
+    while (!is_line_end(at, end)) {
+        const char* const name = at;
         while (at != end && is(*at, kToken))
             ++at;
-        if (at == line && end - at >= 2 && at[0] == '\r' && at[1] == '\n') {
-            if (end - at != 2)
-                return refuse("bytes after the end of the head");
-            return {};
-        }
-        if (at == line || at == end || *at != ':')
-            return at == end ? refuse("the head has no end") : refuse_name(line, at, end);
+        if (at == name || at == end || *at != ':')
+            return refuse_name(name, at, end);
         at = skip_value(at + 1, end);
-        LARDER_TRY(at, expect_line_end(at, end));
+        if (!is_line_end(at, end))
+            return refuse_line_end(at, end);
+        at += 2;
     }
+    if (end - at != 2)
+        return refuse("bytes after the end of the head");
+    return {};
 }
 
 Result<void> check_request(RequestHead& head) {
