@@ -52,6 +52,9 @@ public:
     [[nodiscard]] std::optional<std::string_view> as_plain_string() const;
     [[nodiscard]] std::optional<std::int64_t>
     as_int() const; // an integral number within range ("3.0" and "3e0" are 3)
+    /// The number times 10^`places` where that is integral and within range: exact, never by way of
+    /// a double. as_scaled(6) of 2.5 is 2500000.
+    [[nodiscard]] std::optional<std::int64_t> as_scaled(int places) const;
     [[nodiscard]] std::optional<double> as_double() const;
     [[nodiscard]] std::optional<bool> as_bool() const;
     /// Calls `visit(name, value)` for each member in order; the name is unescaped. Stops when it

@@ -194,14 +194,22 @@ std::optional<std::int64_t> Value::as_int() const {
     if (const auto read = std::from_chars(token.data(), end, value);
         read.ec == std::errc{} && read.ptr == end)
         return value;
-    const internal::Decimal decimal = internal::take_apart(token);
+    return as_scaled(0);
+}
+
+std::optional<std::int64_t> Value::as_scaled(int places) const {
+    constexpr std::int64_t kDigitsMax = 19;
+    if (kind() != Kind::kNumber)
+        return std::nullopt;
+    internal::Decimal decimal = internal::take_apart(raw());
     if (decimal.is_zero())
         return 0;
-    constexpr std::int64_t kDigitsMax = 19;
+    decimal.exponent += places;
     if (decimal.out_of_hand || !decimal.is_integral() || decimal.magnitude() > kDigitsMax)
         return std::nullopt;
     std::string digits = (decimal.negative ? "-" : "") + decimal.digits;
     digits.append(static_cast<std::size_t>(decimal.exponent), '0');
+    std::int64_t value = 0;
     const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (read.ec != std::errc{})
         return std::nullopt;

@@ -79,6 +79,20 @@ TEST(JsonValue, RefusesAnIntegerThatIsNoneOrOutOfRange) {
         EXPECT_FALSE(Parsed(text).root().as_int()) << text;
 }
 
+TEST(JsonValue, ScalesDecimalsExactly) {
+    const auto scaled = [](const char* text) { return Parsed(text).root().as_scaled(6); };
+    EXPECT_EQ(scaled("2.5"), 2'500'000);
+    EXPECT_EQ(scaled("0.075"), 75'000);
+    EXPECT_EQ(scaled("1e-6"), 1);
+    EXPECT_EQ(scaled("-3"), -3'000'000);
+    EXPECT_EQ(scaled("0"), 0);
+    EXPECT_EQ(scaled("9223372036854.775807"), INT64_MAX);
+    EXPECT_FALSE(scaled("9223372036854.775808"));
+    EXPECT_FALSE(scaled("0.0000001"));
+    EXPECT_FALSE(scaled("1e99999999999"));
+    EXPECT_FALSE(scaled("\"2.5\""));
+}
+
 TEST(JsonValue, ReadsDoubles) {
     const auto as_double = [](const char* text) { return Parsed(text).root().as_double(); };
     EXPECT_EQ(as_double("0.7"), 0.7);
