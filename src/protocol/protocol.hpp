@@ -83,7 +83,7 @@ struct Answer {
 bool may_be_kept(const Answer& answer, const Call& call);
 
 /// Reads a provider's plain answer of status 200. kProviderUnreadable when it is no answer of this
-/// dialect.
+/// dialect; kProviderRejected for an error object under that status (its message masked).
 Result<Answer> read_answer(Dialect dialect, std::string_view body);
 
 /// Reads a provider's stream, event by event, and puts the plain answer together.
@@ -94,6 +94,10 @@ public:
     /// kProviderUnreadable for data that is not of this dialect; kProviderRejected for an error
     /// event (its message masked).
     virtual Result<std::string> read(const http::SseEvent& event) = 0;
+    /// To be called when the connection's body ended cleanly between two events: some of OpenAI's
+    /// look-alikes send no `[DONE]`, and their answer has `ended` when every choice has a finish
+    /// reason. Changes nothing for Anthropic, whose streams always end with message_stop.
+    virtual void finish_at_eof() = 0;
     /// What is known so far; `ended` once the terminal event was seen.
     [[nodiscard]] virtual const Answer& answer() const = 0;
     /// The plain JSON answer with every field that the stream showed, also unknown ones. Only after

@@ -1,0 +1,114 @@
+// Answers of any dialect: the entry points, and what both dialects share.
+#include "protocol/answer.hpp"
+
+#include <algorithm>
+
+namespace larder::protocol {
+
+namespace {
+
+std::unexpected<Error> unreadable(std::string_view reason) {
+    return fail(ErrorCode::kProviderUnreadable,
+                "the provider's answer can't be read: " + std::string(reason));
+}
+
+int rank(Finish finish) {
+    switch (finish) {
+    case Finish::kWhole:
+        return 0;
+    case Finish::kBounded:
+        return 1;
+    case Finish::kUnknown:
+        return 2;
+    case Finish::kRefused:
+        return 3;
+    }
+    return 2;
+}
+
+} // namespace
+
+Finish worse_of(Finish a, Finish b) {
+    return rank(a) < rank(b) ? b : a;
+}
+
+void append_text_of(std::string& out, Cursor content) {
+    content.append_string(out);
+    for (const Cursor part : content.elements()) {
+        const auto type = part.find("type");
+        if (!type || !type->equals("text"))
+            continue;
+        if (const auto text = part.find("text"))
+            text->append_string(out);
+    }
+}
+
+std::unexpected<Error> provider_error(Cursor error) {
+    std::string message = "the provider reports an error";
+    const auto told = error.is_object() ? error.find("message") : std::optional(error);
+    if (told && told->is_non_empty_string())
+        message += ": " + mask_secrets(told->string());
+    return fail(ErrorCode::kProviderRejected, std::move(message));
+}
+
+void append_member(std::string& out, std::string_view name, std::string_view raw) {
+    if (!out.ends_with('{'))
+        out += ',';
+    json::write_string(out, name);
+    out += ':';
+    append_compact(out, raw);
+}
+
+void append_compact(std::string& out, std::string_view raw) {
+    constexpr std::string_view kStops = " \t\r\n\"";
+    while (!raw.empty()) {
+        const std::size_t stop = std::min(raw.find_first_of(kStops), raw.size());
+        out.append(raw.substr(0, stop));
+        raw.remove_prefix(stop);
+        if (raw.empty())
+            return;
+        std::size_t end = 1;
+        if (raw.front() == '"') {
+            while (end < raw.size() && raw[end] != '"')
+                end += raw[end] == '\\' ? 2 : 1;
+            end = std::min(end + 1, raw.size());
+            out.append(raw.substr(0, end));
+        }
+        raw.remove_prefix(end);
+    }
+}
+
+Result<Answer> read_answer(Dialect dialect, std::string_view body) {
+    const auto document = json::parse(body);
+    if (!document)
+        return unreadable(document.error().message);
+    const Cursor root(*document);
+    if (!root.is_object())
+        return unreadable("it is no JSON object");
+    if (const auto error = root.find_set("error"))
+        return provider_error(*error);
+    auto answer = dialect == Dialect::kAnthropicMessages ? read_anthropic_answer(root)
+                                                         : read_openai_answer(root);
+    if (!answer)
+        return unreadable(answer.error().message);
+    return answer;
+}
+
+Result<std::string> plain_to_stream(Dialect dialect, std::string_view plain_body,
+                                    bool include_usage) {
+    const auto document = json::parse(plain_body);
+    if (!document)
+        return unreadable(document.error().message);
+    const Cursor root(*document);
+    if (dialect == Dialect::kAnthropicMessages)
+        return anthropic_plain_to_stream(root);
+    return openai_plain_to_stream(root, include_usage);
+}
+
+std::unique_ptr<StreamReader> make_stream_reader(Dialect dialect) {
+    LARDER_ASSERT(dialect != Dialect::kLlm);
+    return dialect == Dialect::kAnthropicMessages ? make_anthropic_stream_reader()
+                                                  : make_openai_stream_reader();
+}
+
+} // namespace larder::protocol

@@ -1,0 +1,46 @@
+// What of an effective request is in its cache key: the canonical body less a short list that can't
+// change the answer. Everything that is not on the list counts, known or not.
+#include "protocol/protocol.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace larder::protocol {
+
+namespace {
+
+constexpr std::array<std::string_view, 5> kSkipped = {"stream", "stream_options", "user",
+                                                      "metadata", "store"};
+
+/// Members whose value is free-form: models see the order of its members.
+constexpr std::array<std::string_view, 17> kFreeForm = {
+    "parameters",      "input_schema",   "schema",         "output_schema",
+    "properties",      "$defs",          "definitions",    "patternProperties",
+    "input",           "arguments",      "input_examples", "guided_json",
+    "response_schema", "responseSchema", "args",           "chat_template_kwargs",
+    "structural_tag"};
+
+json::Order order_of(std::string_view name) {
+    return std::ranges::find(kFreeForm, name) != kFreeForm.end() ? json::Order::kKept
+                                                                 : json::Order::kFree;
+}
+
+} // namespace
+
+void add_to_fingerprint(llm::FingerprintBuilder& key, Dialect dialect, json::Value effective_body) {
+    // `store` is last in the list: it is left out only where it is false (or null).
+    const auto store = effective_body.find("store");
+    const bool counts_store =
+        store && !store->is(json::Kind::kFalse) && !store->is(json::Kind::kNull);
+    json::CanonicalOptions options;
+    options.skip_top = std::span(kSkipped).first(kSkipped.size() - (counts_store ? 1 : 0));
+    options.order = order_of;
+    std::string canonical;
+    canonical.reserve(effective_body.raw().size());
+    json::write_canonical(canonical, effective_body, options);
+    key.add("dialect",
+            dialect == Dialect::kAnthropicMessages ? "anthropic.messages" : "openai.chat");
+    key.add("body", canonical);
+}
+
+} // namespace larder::protocol
