@@ -18,7 +18,7 @@ constexpr std::string_view kUsage =
   --path /llm/generate     --method POST     --body FILE     --header "Name: value" (repeatable)
   --connections 32         kept alive, one request at a time on each
   --rate N                 open loop: N requests a second whatever the answers do, latency from the
-                           planned moment; without it a closed loop: the next request after the answer
+                           planned moment; without it a closed loop: the next after the answer
   --duration SECONDS       --requests N      end after either
   --warmup SECONDS         leave out the latencies of the beginning
   --unique START           {{unique}} in the body becomes a number of 10 digits that grows by one

@@ -1,4 +1,4 @@
-"""Drives a server with wrk or larder-bench-load, and reads what the kernel counted for it meanwhile."""
+"""Drives a server with wrk or larder-bench-load; reads what the kernel counted for it meanwhile."""
 
 import json
 import os
@@ -11,8 +11,12 @@ from processes import HERE, BenchError, post
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 32
-PROMPT = ("Write a function that takes a list of orders, each with a customer, a price in cents and a date, and gives "
-          "the ten customers who spent most in the last quarter, with their totals. Number {{unique}}.")
+PROMPT = (
+    "Write a function that takes a list of orders, each with a customer, a price in cents and a "
+    "date, and gives the ten customers who spent most in the last quarter, with their totals. "
+    "Number {{unique}}."
+)
+MEMORY_FIELDS = ("VmRSS", "VmHWM", "RssAnon", "RssFile", "RssShmem")
 
 
 def make_body(run, name, **changes):
@@ -32,7 +36,7 @@ def cpu_seconds(pid):
 def memory_bytes(pid):
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in lines)
-    return {name: int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM", "RssAnon", "RssFile", "RssShmem")}
+    return {name: int(fields[name].split()[0]) * 1024 for name in MEMORY_FIELDS}
 
 
 def wait_until_idle(pid, quiet_seconds=1.5, at_most=20):
@@ -51,10 +55,12 @@ def wait_until_idle(pid, quiet_seconds=1.5, at_most=20):
 
 
 def wrk(run, port, body_path, seconds, connections=CONNECTIONS):
-    """A closed loop of one constant POST. Gives completed and seconds; anything but a 2xx is an error."""
-    done = subprocess.run([run.tool("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "peers/post.lua"),
-                           f"http://127.0.0.1:{port}/llm/generate"], capture_output=True, text=True,
-                          timeout=seconds + 20, env={**os.environ, "LARDER_BENCH_BODY": str(body_path)})
+    """A closed loop of one constant POST: completed, seconds. Anything but a 2xx is an error."""
+    command = [run.tool("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s"]
+    command += ["-s", str(HERE / "peers/post.lua"), f"http://127.0.0.1:{port}/llm/generate"]
+    environment = {**os.environ, "LARDER_BENCH_BODY": str(body_path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 20,
+                          env=environment, check=False)
     for line in done.stdout.splitlines():
         if line.startswith("JSON "):
             result = json.loads(line[5:])
@@ -75,7 +81,8 @@ def load_command(run, port, body_path, **options):
 def load(run, port, body_path, **options):
     """larder-bench-load; every answer must be a 200. Its JSON is described in bench/README.md."""
     options.setdefault("connections", CONNECTIONS)
-    done = subprocess.run(load_command(run, port, body_path, **options), capture_output=True, text=True, timeout=180)
+    command = load_command(run, port, body_path, **options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     if done.returncode != 0:
         raise BenchError(f"larder-bench-load: {done.stdout[-300:]}{done.stderr[-300:]}")
     result = json.loads(done.stdout)
@@ -85,7 +92,7 @@ def load(run, port, body_path, **options):
 
 
 def cpu_round(process, drive, wait_for_writer=False):
-    """Runs `drive` and gives its result with the CPU time that a request took. Its requests are counted by the client."""
+    """Runs `drive`; gives the CPU time that each of the requests took that the client counted."""
     pid = process.pid()
     before = cpu_seconds(pid)
     result = drive()
@@ -94,18 +101,33 @@ def cpu_round(process, drive, wait_for_writer=False):
         wait_until_idle(pid)
     spent = cpu_seconds(pid) - before
     process.trim_logs()
-    return {"requests": result["completed"], "seconds": result["seconds"], "cpuSeconds": round(spent, 3),
-            "cpuUsPerRequest": round(spent * 1e6 / result["completed"], 3), "busyCores": round(busy, 3),
-            "requestsPerSecond": round(result["completed"] / result["seconds"], 1)}
+    return {
+        "requests": result["completed"],
+        "seconds": result["seconds"],
+        "cpuSeconds": round(spent, 3),
+        "cpuUsPerRequest": round(spent * 1e6 / result["completed"], 3),
+        "busyCores": round(busy, 3),
+        "requestsPerSecond": round(result["completed"] / result["seconds"], 1),
+    }
 
 
-def interleave(count, sides):
-    """A B A B …: {name: [result, …]} of the functions in `sides`."""
-    results = {name: [] for name in sides}
+def interleave(count, servers, measure_round):
+    """A B, B A, A B …, so that a drift of the host meets both: {name: [result of a round, …]}."""
+    results = {name: [] for name in servers}
+    order = list(servers)
     for _ in range(count):
-        for name, measure in sides.items():
-            results[name].append(measure())
+        for name in order:
+            results[name].append(measure_round(servers[name]))
+        order.reverse()
     return results
+
+
+def ratio_of(results, peer, key):
+    """The median over the rounds of Larder's figure by the peer's of the same round."""
+    pairs = list(zip(results["larder"], results[peer]))
+    if any(other[key] <= 0 for _, other in pairs):
+        raise BenchError(f"{peer}: too little to be measured")
+    return statistics.median(ours[key] / other[key] for ours, other in pairs)
 
 
 def median_of(results, key):
@@ -118,7 +140,7 @@ def prime(process, body):
     for _ in range(2):
         status, headers, reply = post(process.port, body)
         if status != 200:
-            raise BenchError(f"{process.name} answers {status}: {reply[:200].decode(errors='replace')}")
+            raise BenchError(f"{process.name} answers {status}: {reply[:200]!r}")
     if headers.get(name) != value:
         raise BenchError(f"{process.name}: the second answer is {headers.get(name)}, not {value}")
     return reply

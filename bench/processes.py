@@ -1,6 +1,7 @@
-"""Starts and stops what is measured: Larder, nginx and the upstream, each on a free port of loopback, in a directory of the run.
+"""Starts and stops what is measured: Larder, nginx and the upstream.
 
-Everything that was started is stopped by Run.close(), also after an error or Ctrl-C.
+Each is on a free port of loopback and has a directory inside the run's. Everything that was started
+is stopped by Run.close(), also after an error or Ctrl-C.
 """
 
 import json
@@ -64,8 +65,9 @@ class Process:
             os.sched_setaffinity(0, cores)
             try:
                 self.started_at = time.perf_counter()
-                self.child = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=directory,
-                                              stdin=subprocess.DEVNULL, env=clean)
+                self.child = subprocess.Popen(
+                    arguments, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+                    cwd=directory, env=clean)
             finally:
                 os.sched_setaffinity(0, before)
         run.processes.append(self)
@@ -74,7 +76,8 @@ class Process:
         end = time.perf_counter() + timeout
         while time.perf_counter() < end:
             if self.child.poll() is not None:
-                raise BenchError(f"{self.name} ended with {self.child.returncode}: {self.last_output()}")
+                status = self.child.returncode
+                raise BenchError(f"{self.name} ended with {status}: {self.last_output()}")
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return
@@ -106,9 +109,9 @@ class Process:
 class Upstream(Process):
     def __init__(self, run, body_bytes=1024, delay_ms=0):
         self.port = free_port()
-        super().__init__(run, "upstream", run.new_directory("upstream"),
-                         [str(run.program("larder-bench-upstream")), "--port", str(self.port),
-                          "--body-bytes", str(body_bytes), "--delay-ms", str(delay_ms)], CLIENT_CORE)
+        command = [str(run.program("larder-bench-upstream")), "--port", str(self.port),
+                   "--body-bytes", str(body_bytes), "--delay-ms", str(delay_ms)]
+        super().__init__(run, "upstream", run.new_directory("upstream"), command, CLIENT_CORE)
         self.wait_for_port(self.port)
 
     def calls(self):
@@ -128,16 +131,21 @@ class Nginx(Process):
         directory.mkdir(parents=True)
         text = (HERE / "peers/common.conf").read_text()
         text = text.replace("@server@", (HERE / f"peers/{kind}.conf").read_text())
-        values = {"user": "user root;" if os.geteuid() == 0 else "", "directory": str(directory),
-                  "port": str(self.port), "upstream_port": str(upstream_port), "body": body.decode(),
-                  "open_files": OPEN_FILES if open_files else ""}
+        values = {
+            "user": "user root;" if os.geteuid() == 0 else "",
+            "directory": str(directory),
+            "port": str(self.port),
+            "upstream_port": str(upstream_port),
+            "body": body.decode(),
+            "open_files": OPEN_FILES if open_files else "",
+        }
         for name, value in values.items():
             text = text.replace(f"@{name}@", value)
         configuration = directory / "nginx.conf"
         configuration.write_text(text)
-        super().__init__(run, "nginx", directory,
-                         [run.tool("nginx"), "-e", "stderr", "-p", str(directory), "-c", str(configuration),
-                          "-g", "daemon off;"], SERVER_CORE)
+        command = [run.tool("nginx"), "-e", "stderr", "-p", str(directory),
+                   "-c", str(configuration), "-g", "daemon off;"]
+        super().__init__(run, "nginx", directory, command, SERVER_CORE)
         self.wait_for_port(self.port)
 
     def pid(self):
@@ -170,15 +178,16 @@ class Larder(Process):
             f"server: {{ threads: {threads} }}\n"
             + (f"auth: {{ mode: keys, keys: [{keys}] }}\n" if keys else "")
             + "providers:\n"
-            f"  openai: {{ api: openai, base_url: \"http://127.0.0.1:{upstream_port}/v1\", api_key: bench }}\n"
+            "  openai: { api: openai, api_key: bench, "
+            f"base_url: \"http://127.0.0.1:{upstream_port}/v1\" }}\n"
             f"cache: {{ enabled: {'true' if cache else 'false'} }}\n"
             "store: { kind: sqlite, sqlite: { path: larder.db } }\n"
             "limits:\n"
             f"  llm: {{ max: {limit}, window: 60s }}\n"
             "log: { level: info, format: json }\n")
-        super().__init__(run, "larder", directory,
-                         [str(run.program("larder")), "serve", "--config", str(configuration),
-                          "--listen", f"127.0.0.1:{self.port}"], cores)
+        command = [str(run.program("larder")), "serve", "--config", str(configuration),
+                   "--listen", f"127.0.0.1:{self.port}"]
+        super().__init__(run, "larder", directory, command, cores)
 
     def wait(self):
         self.wait_for_port(self.port)
@@ -195,7 +204,8 @@ class Run:
         self.scratch = HERE / "results/tmp"
         self.saturated_rate = None  # Larder's hits a second, once they are measured
         shm = Path("/dev/shm")
-        roomy = shm.is_dir() and os.access(shm, os.W_OK) and shutil.disk_usage(shm).free >= SHM_BYTES_MIN
+        writable = shm.is_dir() and os.access(shm, os.W_OK)
+        roomy = writable and shutil.disk_usage(shm).free >= SHM_BYTES_MIN
         self.directory = Path(tempfile.mkdtemp(prefix="larder-bench-", dir=shm if roomy else None))
         self.in_memory = roomy
         self.processes = []
@@ -224,7 +234,7 @@ class Run:
         return self.next_unique - count
 
     def larder(self, upstream_port, **options):
-        """Larder, ready; when calibrating, nginx in its place, whose figures must come out as its own."""
+        """Larder, ready; when calibrating, nginx in its place."""
         if self.calibrate:
             return Nginx(self, "cache" if options.get("cache", True) else "pass", upstream_port)
         return Larder(self, upstream_port, **options).wait()

@@ -10,23 +10,33 @@ from pathlib import Path
 from processes import HERE, version_of
 
 
-def describe_host(run, arguments):
+def describe_host(run, options):
     model = "unknown"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             model = line.split(":", 1)[1].strip()
             break
-    commit = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], capture_output=True, text=True,
-                            check=False).stdout.strip()
-    return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "commit": commit or "unknown",
-            "cores": os.cpu_count(), "processor": model, "kernel": platform.release(), "nginx": version_of(run.tool("nginx")),
-            "wrk": version_of(run.tool("wrk")), "inMemory": run.in_memory, "command": " ".join(["bench/run.py", *arguments])}
+    now = datetime.datetime.now(datetime.timezone.utc)
+    describe = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "commit": commit or "unknown",
+        "cores": os.cpu_count(),
+        "processor": model,
+        "kernel": platform.release().split("-")[0],
+        "nginx": version_of(run.tool("nginx")),
+        "wrk": version_of(run.tool("wrk")),
+        "inMemory": run.in_memory,
+        "command": " ".join(["bench/run.py", *options]),
+    }
 
 
 def format_number(value, unit):
     if unit == "×":
         return f"{value:.2f} ×"
-    return f"{value:,.0f} {unit}".strip() if float(value).is_integer() else f"{value:,.1f} {unit}".strip()
+    digits = 0 if float(value).is_integer() else 1
+    return f"{value:,.{digits}f} {unit}".strip()
 
 
 def table(results):
@@ -37,8 +47,9 @@ def table(results):
             lines.append((result["scenario"], "", "", result["error"], "NOT MEASURED"))
             continue
         relation = "" if result["exact"] else "≤ "
-        lines.append((result["what"], relation + format_number(result["target"], result["unit"]),
-                      format_number(result["measured"], result["unit"]), result["shown"], result["verdict"]))
+        target = relation + format_number(result["target"], result["unit"])
+        measured = format_number(result["measured"], result["unit"])
+        lines.append((result["what"], target, measured, result["shown"], result["verdict"]))
     return lines
 
 
@@ -53,12 +64,18 @@ def write_results(directory, host, results, latest):
     directory.mkdir(parents=True, exist_ok=True)
     name = f"{host['date'][:10]}-{host['cores']}cores"
     path = directory / f"{name}.json"
-    path.write_text(json.dumps({"host": host, "results": results}, indent=1, ensure_ascii=False) + "\n")
+    raw = {"host": host, "results": results}
+    path.write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n")
     if latest:
-        text = [f"# The last run of `{'make bench'}`", "",
-                f"{host['date']}, commit {host['commit']}: {host['cores']} × {host['processor']}, Linux {host['kernel']}, "
-                f"nginx {host['nginx']}, wrk {host['wrk']}. Command: `{host['command']}`; raw results: `{path.name}`. "
-                "How to read it: `bench/README.md`.", ""]
+        text = [
+            "# The last whole run of `make bench`",
+            "",
+            f"{host['date']}, commit {host['commit']}: {host['cores']} × {host['processor']}, "
+            f"Linux {host['kernel']}, nginx {host['nginx']}, wrk {host['wrk']}. "
+            f"Command: `{host['command']}`; raw results: `{path.name}`. "
+            "How to read it: `bench/README.md`.",
+            "",
+        ]
         lines = table(results)
         text += ["| " + " | ".join(lines[0]) + " |", "| --- " * 5 + "|"]
         text += ["| " + " | ".join(line) + " |" for line in lines[1:]]

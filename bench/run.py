@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""The benchmark: Larder beside nginx on this machine, what the product promises as a table of ratios. See bench/README.md."""
+"""The benchmark: what Larder promises, measured beside nginx on this machine, as a table of ratios.
+
+bench/README.md says how to read it.
+"""
 
 import argparse
 import dataclasses
@@ -14,14 +17,17 @@ from processes import CLIENT_CORE, HERE, Run
 from report import describe_host, print_table, write_results
 from scenarios import CALIBRATED, QUICK, SCENARIOS, Size
 
+PROGRAMS = str(HERE.parent / "build/release")
+
 
 def read_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default=str(HERE.parent / "build/release"), help="the directory with the programs")
-    parser.add_argument("--only", default="", help=f"rows, separated by commas: {', '.join(SCENARIOS)}")
-    parser.add_argument("--quick", action="store_true", help="one short round: shows that it works, not how fast it is")
-    parser.add_argument("--calibrate", action="store_true", help="nginx in Larder's place: hit and miss must come out as 1.0")
-    parser.add_argument("--profile", action="store_true", help="perf record of one more round of hits, to bench/results/tmp")
+    flag = {"action": "store_true"}
+    parser.add_argument("--build", default=PROGRAMS, help="the directory of the programs")
+    parser.add_argument("--only", default="", help=f"rows, by commas: {','.join(SCENARIOS)}")
+    parser.add_argument("--quick", help="one short round: that it works, not how fast", **flag)
+    parser.add_argument("--calibrate", help="nginx in Larder's place: ratios must be 1", **flag)
+    parser.add_argument("--profile", help="perf record of hits, into bench/results/tmp", **flag)
     arguments = parser.parse_args()
     arguments.only = [name for name in arguments.only.split(",") if name] or list(SCENARIOS)
     unknown = set(arguments.only) - set(SCENARIOS)
@@ -32,6 +38,17 @@ def read_arguments():
     return arguments
 
 
+def describe_options(arguments):
+    flags = [f"--{name}" for name in ("quick", "calibrate", "profile") if getattr(arguments, name)]
+    every = len(arguments.only) == len(SCENARIOS)
+    return flags + ([] if every else ["--only", ",".join(arguments.only)])
+
+
+def is_whole(arguments):
+    """Whether the run measures everything, so that its results are worth keeping."""
+    return len(arguments.only) == len(SCENARIOS) and not arguments.quick and not arguments.calibrate
+
+
 def measure(run, arguments):
     size = QUICK if arguments.quick else Size()
     results = []
@@ -40,7 +57,8 @@ def measure(run, arguments):
         print(f"{name} …", end="", flush=True, file=sys.stderr)
         try:
             for row in SCENARIOS[name](run, size):
-                results.append({"scenario": name, "verdict": row.verdict(), **dataclasses.asdict(row)})
+                fields = dataclasses.asdict(row)
+                results.append({"scenario": name, "verdict": row.verdict(), **fields})
         except BenchError as error:
             results.append({"scenario": name, "error": str(error)})
         finally:
@@ -65,7 +83,7 @@ def main():
     os.sched_setaffinity(0, CLIENT_CORE)
     run = Run(arguments.build, calibrate=arguments.calibrate, profile=arguments.profile)
     try:
-        host = describe_host(run, sys.argv[1:])
+        host = describe_host(run, describe_options(arguments))
         results = measure(run, arguments)
     except KeyboardInterrupt:
         return 130
@@ -75,10 +93,11 @@ def main():
     finally:
         run.close()
     print_table(results)
-    whole = not (arguments.quick or arguments.calibrate) and len(arguments.only) == len(SCENARIOS)
-    path = write_results(HERE / "results" if whole else HERE / "results/tmp", host, results, latest=whole)
+    whole = is_whole(arguments)
+    directory = HERE / "results" if whole else run.scratch
+    path = write_results(directory, host, results, latest=whole)
     print(f"\nraw results: {os.path.relpath(path)}")
-    failed = any("error" in result or (result["exact"] and result["verdict"] != "met") for result in results)
+    failed = any("error" in row or (row["exact"] and row["verdict"] != "met") for row in results)
     return 1 if failed and not arguments.calibrate else 0
 
 

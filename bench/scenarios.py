@@ -1,4 +1,4 @@
-"""The rows of the table: each sets up its servers, measures in interleaved rounds, and gives one or more Rows."""
+"""The rows of the table: each sets up its servers, measures, and gives one or more Rows."""
 
 import dataclasses
 import hashlib
@@ -9,8 +9,19 @@ import shutil
 import subprocess
 import time
 
-from measure import (cpu_round, interleave, load, load_command, make_body, median_of, memory_bytes, prime, wait_until_idle,
-                     wrk)
+from measure import (
+    cpu_round,
+    interleave,
+    load,
+    load_command,
+    make_body,
+    median_of,
+    memory_bytes,
+    prime,
+    ratio_of,
+    wait_until_idle,
+    wrk,
+)
 from processes import ALL_CORES, BenchError, Larder, Nginx, Upstream, post
 
 MEGABYTE = 1_000_000
@@ -50,9 +61,9 @@ class Row:
 
 def cpu_row(what, target, results, peer, **options):
     larder, other = (median_of(results[name], "cpuUsPerRequest") for name in ("larder", peer))
-    if other <= 0:
-        raise BenchError("the peer used no CPU time that could be measured")
-    return Row(what, target, larder / other, f"{larder:.1f} µs beside {other:.1f} µs", raw=results, **options)
+    ratio = ratio_of(results, peer, "cpuUsPerRequest")
+    shown = f"{larder:.1f} µs beside {other:.1f} µs"
+    return Row(what, target, ratio, shown, raw=results, **options)
 
 
 def measure_hits(run, size):
@@ -64,38 +75,45 @@ def measure_hits(run, size):
         prime(server, body)
         wrk(run, server.port, path, 1)
     calls = upstream.calls()
-    results = interleave(size.rounds, {
-        name: lambda server=server: cpu_round(server, lambda: wrk(run, server.port, path, size.seconds))
-        for name, server in servers.items()})
+
+    def measure_round(server):
+        return cpu_round(server, lambda: wrk(run, server.port, path, size.seconds))
+
+    results = interleave(size.rounds, servers, measure_round)
     if upstream.calls() != calls:
         raise BenchError("some of the hits were misses")
     run.saturated_rate = median_of(results["larder"], "requestsPerSecond")
     if run.profile:
         profile(run, servers["larder"], path)
     run.stop(upstream, *servers.values())
-    return [cpu_row("hit: CPU time a request, beside nginx proxy_cache", 0.8, results, "nginx"),
-            cpu_row("the same, nginx with open_file_cache", 0.8, results, "nginxOpenFiles", informational=True)]
+    return [
+        cpu_row("hit: CPU a request, beside nginx proxy_cache", 0.8, results, "nginx"),
+        cpu_row("the same, nginx with open_file_cache", 0.8, results, "nginxOpenFiles",
+                informational=True),
+    ]
 
 
 def profile(run, server, path):
     """perf record of one more round, into bench/results/tmp."""
     run.scratch.mkdir(parents=True, exist_ok=True)
     data = run.scratch / "hit.perf.data"
-    recorder = subprocess.Popen([run.tool("perf"), "record", "-q", "-g", "-F", "997", "-p", str(server.pid()), "-o", str(data),
-                                 "--", "sleep", "3"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    perf, silent = run.tool("perf"), {"stderr": subprocess.DEVNULL}
+    record = [perf, "record", "-q", "-g", "-F", "997", "-p", str(server.pid()), "-o", str(data)]
+    recorder = subprocess.Popen([*record, "--", "sleep", "3"], stdout=subprocess.DEVNULL, **silent)
     try:
         wrk(run, server.port, path, 4)
     finally:
         recorder.wait(20)
     with open(run.scratch / "hit.perf.txt", "w", encoding="utf-8") as text:
-        subprocess.run([run.tool("perf"), "report", "--stdio", "--no-children", "-g", "none", "--percent-limit", "0.3", "-i",
-                        str(data)], stdout=text, stderr=subprocess.DEVNULL, timeout=120, check=False)
+        report = [perf, "report", "--stdio", "--no-children", "-g", "none", "-i", str(data)]
+        subprocess.run(report, stdout=text, timeout=120, check=False, **silent)
 
 
 def miss_rounds(run, size, cache):
     path, body = make_body(run, "miss")
     upstream = Upstream(run)
-    servers = {"larder": run.larder(upstream.port, cache=cache), "nginx": Nginx(run, "pass", upstream.port)}
+    larder = run.larder(upstream.port, cache=cache)
+    servers = {"larder": larder, "nginx": Nginx(run, "pass", upstream.port)}
 
     def drive(server, seconds):
         before = upstream.calls()
@@ -107,25 +125,28 @@ def miss_rounds(run, size, cache):
     for server in servers.values():
         status, _, reply = post(server.port, body)
         if status != 200:
-            raise BenchError(f"{server.name} answers {status}: {reply[:200].decode(errors='replace')}")
+            raise BenchError(f"{server.name} answers {status}: {reply[:200]!r}")
         drive(server, 1)
         wait_until_idle(server.pid())
-    results = interleave(size.rounds, {
-        name: lambda server=server: cpu_round(server, lambda: drive(server, size.seconds),
-                                              wait_for_writer=server is servers["larder"])
-        for name, server in servers.items()})
+
+    def measure_round(server):
+        writes = server is larder
+        return cpu_round(server, lambda: drive(server, size.seconds), wait_for_writer=writes)
+
+    results = interleave(size.rounds, servers, measure_round)
     run.stop(upstream, *servers.values())
     return results
 
 
 def measure_misses(run, size):
     results = miss_rounds(run, size, cache=False)
-    return [cpu_row("miss, cache off: CPU time a request, beside nginx proxy_pass", 1.5, results, "nginx")]
+    return [cpu_row("miss, cache off: CPU a request, beside proxy_pass", 1.5, results, "nginx")]
 
 
 def measure_cached_misses(run, size):
     results = miss_rounds(run, size, cache=True)
-    return [cpu_row("miss, cache on, with the SQLite writer: CPU time, beside proxy_pass", 2.2, results, "nginx")]
+    what = "miss, cache on, SQLite writer counted: CPU a request, beside proxy_pass"
+    return [cpu_row(what, 2.2, results, "nginx")]
 
 
 def measure_latency(run, size):
@@ -140,17 +161,20 @@ def measure_latency(run, size):
     rate = run.saturated_rate / 4
 
     def drive(server):
-        result = load(run, server.port, path, rate=rate, duration=size.seconds + 0.5, warmup=0.5, connections=64)
+        result = load(run, server.port, path, rate=rate, duration=size.seconds + 0.5, warmup=0.5,
+                      connections=64)
         server.trim_logs()
-        return {"medianP50Us": result["windows"]["medianP50Us"], "medianP99Us": result["windows"]["medianP99Us"], **result}
+        return {**result, **result["windows"]}
 
-    results = interleave(size.rounds, {name: lambda server=server: drive(server) for name, server in servers.items()})
+    results = interleave(size.rounds, servers, drive)
     run.stop(upstream, *servers.values())
     rows = []
     for key, name, target in (("medianP50Us", "p50", 1.3), ("medianP99Us", "p99", 1.5)):
         ours, other = (median_of(results[side], key) for side in ("larder", "nginx"))
-        rows.append(Row(f"hit latency at {rate:,.0f}/s, {name}, beside nginx return 200", target, ours / other,
-                        f"{ours:.0f} µs beside {other:.0f} µs", raw={"rate": rate, **results} if name == "p50" else {}))
+        what = f"hit latency at {rate:,.0f}/s, {name}, beside nginx return 200"
+        shown = f"{ours:.0f} µs beside {other:.0f} µs"
+        raw = {"rate": rate, **results} if name == "p50" else {}
+        rows.append(Row(what, target, ratio_of(results, "nginx", key), shown, raw=raw))
     return rows
 
 
@@ -179,7 +203,7 @@ def measure_memory(run, size):
 
 
 def first_answer(process, body):
-    """Seconds from the start of the process to its first answer, which must be a hit from the disk."""
+    """Seconds from the start of the process to its first answer: a hit, so from the disk."""
     while time.perf_counter() - process.started_at < 10:
         connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=10)
         try:
@@ -187,33 +211,38 @@ def first_answer(process, body):
             reply = connection.getresponse()
             reply.read()
             seconds = time.perf_counter() - process.started_at
-            if reply.status != 200 or reply.getheader("x-larder-cache") != "hit":
-                raise BenchError(f"the first answer is {reply.status}, {reply.getheader('x-larder-cache')}")
+            outcome = reply.getheader("x-larder-cache")
+            if reply.status != 200 or outcome != "hit":
+                raise BenchError(f"the first answer is {reply.status}, {outcome}")
             return seconds
         except ConnectionRefusedError:
+            if process.child.poll() is not None:
+                break
             time.sleep(0.0003)
         finally:
             connection.close()
-    raise BenchError(f"no answer within 10 s: {process.last_output()}")
+    raise BenchError(f"no first answer: {process.last_output()}")
 
 
 def measure_start(run, size):
     _, body = make_body(run, "hit")
     upstream = Upstream(run)
     directory = run.new_directory("start")
-    larder = Larder(run, upstream.port, directory=directory, threads=0, cores=ALL_CORES).wait()
+    options = {"directory": directory, "threads": 0, "cores": ALL_CORES}
+    larder = Larder(run, upstream.port, **options).wait()
     prime(larder, body)
     time.sleep(1.2)
     run.stop(larder)
     times = []
     for _ in range(size.starts):
-        larder = Larder(run, upstream.port, directory=directory, threads=0, cores=ALL_CORES)
+        larder = Larder(run, upstream.port, **options)
         times.append({"ms": round(first_answer(larder, body) * 1000, 2)})
         run.stop(larder)
     run.stop(upstream)
     middle, worst = median_of(times, "ms"), max(t["ms"] for t in times)
-    return [Row("start to the first answer, a hit from SQLite (median)", 50, middle, f"{middle:.1f} ms, at worst {worst:.1f} ms",
-                "ms", raw={"starts": times})]
+    what = "start to the first answer, a hit from SQLite (median)"
+    shown = f"{middle:.1f} ms, at worst {worst:.1f} ms"
+    return [Row(what, 50, middle, shown, "ms", raw={"starts": times})]
 
 
 def measure_size(run, _):
@@ -228,28 +257,31 @@ def measure_single_flight(run, size):
     upstream = Upstream(run, delay_ms=300)
     larder = run.larder(upstream.port, threads=0, cores=ALL_CORES)
     rows = []
-    for name, streaming, sign in (("plain", False, '"metadata"'), ("streaming", True, "event: done")):
+    kinds = (("plain", False, '"metadata"'), ("streaming", True, "event: done"))
+    for name, streaming, sign in kinds:
         counts = []
         for repeat in range(size.repeats):
-            path, _ = make_body(run, f"flight-{name}-{repeat}", prompt=f"A {name} question, {repeat}.", stream=streaming)
+            path, _ = make_body(run, f"flight-{name}-{repeat}", stream=streaming,
+                                prompt=f"A {name} question, {repeat}.")
             before = upstream.calls()
             result = load(run, larder.port, path, requests=1000, connections=1000, contains=sign)
             whole = result["containing"] if not run.calibrate else 1000
             if result["completed"] != 1000 or whole != 1000:
-                raise BenchError(f"{result['completed']} answers, {result['containing']} of them whole")
+                raise BenchError(f"{result['completed']} answers, {whole} of them whole")
             counts.append({"calls": upstream.calls() - before, **result})
         most = max(counts, key=lambda count: abs(count["calls"] - 1))["calls"]
-        rows.append(Row(f"1,000 identical requests at once, {name}: upstream calls", 1, most, f"{most} in each of {size.repeats}"
-                        if size.repeats > 1 else str(most), "", exact=True, raw={"rounds": counts}))
+        what = f"1,000 identical requests at once, {name}: upstream calls"
+        shown = f"rounds: {', '.join(str(count['calls']) for count in counts)}"
+        rows.append(Row(what, 1, most, shown, "", exact=True, raw={"rounds": counts}))
     run.stop(larder, upstream)
     return rows
 
 
 def hammer(run, port, path, key):
     """Eight clients on one API key for 2 s: {status: count}."""
-    clients = [subprocess.Popen(load_command(run, port, path, connections=8, duration=2,
-                                             header=f"Authorization: Bearer {key}"), stdout=subprocess.PIPE, text=True)
-               for _ in range(8)]
+    command = load_command(run, port, path, connections=8, duration=2,
+                           header=f"Authorization: Bearer {key}")
+    clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
     statuses = {}
     try:
         for client in clients:
@@ -268,18 +300,29 @@ def measure_limit(run, size):
     path, _ = make_body(run, "hit")
     upstream = Upstream(run)
     keys = [f"bench-key-{number}" for number in range(size.repeats)]
-    entries = ", ".join(f'{{ name: k{i}, sha256: "{hashlib.sha256(key.encode()).hexdigest()}", user: u{i}, scopes: [llm] }}'
-                        for i, key in enumerate(keys))
+    entries = ", ".join(
+        f'{{ name: k{number}, user: u{number}, scopes: [llm], '
+        f'sha256: "{hashlib.sha256(key.encode()).hexdigest()}" }}'
+        for number, key in enumerate(keys))
     larder = Larder(run, upstream.port, threads=8, limit=20, keys=entries, cores=ALL_CORES).wait()
     results = [hammer(run, larder.port, path, key) for key in keys]
     run.stop(larder, upstream)
     most = max(results, key=lambda result: abs(result["accepted"] - 20))["accepted"]
     refused = sum(result["refused"] for result in results)
-    return [Row("8 threads on one key at max 20: accepted in a window", 20, most, f"{most}, {refused:,} refused", "", exact=True,
-                raw={"rounds": results})]
+    what = "8 threads on one key at max 20: accepted in a window"
+    shown = f"rounds: {', '.join(str(r['accepted']) for r in results)}; refused: {refused:,}"
+    return [Row(what, 20, most, shown, "", exact=True, raw={"rounds": results})]
 
 
-SCENARIOS = {"hit": measure_hits, "miss": measure_misses, "miss-cached": measure_cached_misses, "latency": measure_latency,
-             "memory": measure_memory, "start": measure_start, "size": measure_size, "flight": measure_single_flight,
-             "limit": measure_limit}
-CALIBRATED = ("hit", "miss", "miss-cached", "latency", "flight")  # those that nginx can stand in for
+SCENARIOS = {
+    "hit": measure_hits,
+    "miss": measure_misses,
+    "miss-cached": measure_cached_misses,
+    "latency": measure_latency,
+    "memory": measure_memory,
+    "start": measure_start,
+    "size": measure_size,
+    "flight": measure_single_flight,
+    "limit": measure_limit,
+}
+CALIBRATED = ("hit", "miss", "miss-cached", "latency", "flight")  # nginx can stand in for Larder

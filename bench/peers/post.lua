@@ -7,7 +7,7 @@ file:close()
 
 function done(summary, latency, requests)
     local errors = summary.errors
-    io.write(string.format('JSON {"completed":%d,"seconds":%.6f,"socketErrors":%d,"badStatuses":%d}\n',
-        summary.requests, summary.duration / 1e6,
+    local form = 'JSON {"completed":%d,"seconds":%.6f,"socketErrors":%d,"badStatuses":%d}\n'
+    io.write(string.format(form, summary.requests, summary.duration / 1e6,
         errors.connect + errors.read + errors.write + errors.timeout, errors.status))
 end
