@@ -39,7 +39,7 @@ def memory_bytes(pid):
     return {name: int(fields[name].split()[0]) * 1024 for name in MEMORY_FIELDS}
 
 
-def wait_until_idle(pid, quiet_seconds=1.5, at_most=20):
+def wait_until_idle(pid, quiet_seconds, at_most=20):
     """Until the process has used no CPU for a while: what it writes behind is written."""
     end = time.monotonic() + at_most
     before, since = cpu_seconds(pid), time.monotonic()
@@ -88,17 +88,22 @@ def load(run, port, body_path, **options):
     result = json.loads(done.stdout)
     if any(result["errors"].values()) or set(result["statuses"]) != {"200"}:
         raise BenchError(f"larder-bench-load: {result['statuses']} {result['errors']}")
+    if result["completed"] < options.get("requests", 1):
+        raise BenchError(f"only {result['completed']} of {options['requests']} in time")
     return result
 
 
-def cpu_round(process, drive, wait_for_writer=False):
-    """Runs `drive`; gives the CPU time that each of the requests took that the client counted."""
+def cpu_round(process, drive, quiet_seconds=0):
+    """Runs `drive`; gives the CPU time that each of the requests took that the client counted.
+
+    With `quiet_seconds`, what the process does behind the requests until it is idle counts too.
+    """
     pid = process.pid()
     before = cpu_seconds(pid)
     result = drive()
     busy = (cpu_seconds(pid) - before) / result["seconds"]
-    if wait_for_writer:
-        wait_until_idle(pid)
+    if quiet_seconds > 0:
+        wait_until_idle(pid, quiet_seconds)
     spent = cpu_seconds(pid) - before
     process.trim_logs()
     return {

@@ -23,6 +23,7 @@ def describe_host(run, options):
         "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "commit": commit or "unknown",
         "cores": os.cpu_count(),
+        "loadBefore": round(os.getloadavg()[0], 2),
         "processor": model,
         "kernel": platform.release().split("-")[0],
         "nginx": version_of(run.tool("nginx")),
@@ -71,7 +72,8 @@ def write_results(directory, host, results, latest):
             "# The last whole run of `make bench`",
             "",
             f"{host['date']}, commit {host['commit']}: {host['cores']} × {host['processor']}, "
-            f"Linux {host['kernel']}, nginx {host['nginx']}, wrk {host['wrk']}. "
+            f"Linux {host['kernel']}, nginx {host['nginx']}, wrk {host['wrk']}; "
+            f"load before the run: {host['loadBefore']}. "
             f"Command: `{host['command']}`; raw results: `{path.name}`. "
             "How to read it: `bench/README.md`.",
             "",

@@ -6,9 +6,11 @@ bench/README.md says how to read it.
 
 import argparse
 import dataclasses
+import http.client
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 
@@ -17,6 +19,8 @@ from processes import CLIENT_CORE, HERE, Run
 from report import describe_host, print_table, write_results
 from scenarios import CALIBRATED, QUICK, SCENARIOS, Size
 
+FAILURES = (BenchError, OSError, ValueError, subprocess.SubprocessError, http.client.HTTPException)
+BUSY_LOAD = 0.5  # processes that want to run, the minute before
 PROGRAMS = str(HERE.parent / "build/release")
 
 
@@ -59,7 +63,7 @@ def measure(run, arguments):
             for row in SCENARIOS[name](run, size):
                 fields = dataclasses.asdict(row)
                 results.append({"scenario": name, "verdict": row.verdict(), **fields})
-        except BenchError as error:
+        except FAILURES as error:
             results.append({"scenario": name, "error": str(error)})
         finally:
             run.stop(*run.processes)
@@ -84,6 +88,9 @@ def main():
     run = Run(arguments.build, calibrate=arguments.calibrate, profile=arguments.profile)
     try:
         host = describe_host(run, describe_options(arguments))
+        if host["loadBefore"] > BUSY_LOAD:
+            print(f"bench: the host is busy (load {host['loadBefore']}): take the ratios with "
+                  "care, or measure at another time", file=sys.stderr)
         results = measure(run, arguments)
     except KeyboardInterrupt:
         return 130

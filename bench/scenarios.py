@@ -30,15 +30,18 @@ MEGABYTE = 1_000_000
 @dataclasses.dataclass
 class Size:
     """How much is measured; --quick takes the small one."""
-    rounds: int = 5
-    seconds: int = 3
+    rounds: int = 7
+    seconds: int = 2
+    warmup: float = 1    # seconds
+    quiet: float = 1.5   # seconds without CPU time: then the writer has written
     hits: int = 1_000_000
     entries: int = 100_000
     starts: int = 11
     repeats: int = 3
 
 
-QUICK = Size(rounds=1, seconds=1, hits=20_000, entries=2_000, starts=3, repeats=1)
+QUICK = Size(rounds=1, seconds=1, warmup=0.2, quiet=1.1, hits=20_000, entries=2_000, starts=3,
+             repeats=1)
 
 
 @dataclasses.dataclass
@@ -73,7 +76,7 @@ def measure_hits(run, size):
                "nginxOpenFiles": Nginx(run, "cache", upstream.port, open_files=True)}
     for server in servers.values():
         prime(server, body)
-        wrk(run, server.port, path, 1)
+        load(run, server.port, path, duration=size.warmup)
     calls = upstream.calls()
 
     def measure_round(server):
@@ -126,12 +129,12 @@ def miss_rounds(run, size, cache):
         status, _, reply = post(server.port, body)
         if status != 200:
             raise BenchError(f"{server.name} answers {status}: {reply[:200]!r}")
-        drive(server, 1)
-        wait_until_idle(server.pid())
+        drive(server, size.warmup)
+    wait_until_idle(larder.pid(), size.quiet)
 
     def measure_round(server):
-        writes = server is larder
-        return cpu_round(server, lambda: drive(server, size.seconds), wait_for_writer=writes)
+        quiet = size.quiet if server is larder else 0
+        return cpu_round(server, lambda: drive(server, size.seconds), quiet)
 
     results = interleave(size.rounds, servers, measure_round)
     run.stop(upstream, *servers.values())
@@ -181,7 +184,8 @@ def measure_latency(run, size):
 def memory_row(what, megabytes, process):
     memory = memory_bytes(process.pid())
     used = memory["VmRSS"] / MEGABYTE
-    return Row(f"memory {what} (resident)", megabytes, used, f"{used:.1f} MB", "MB", raw=memory)
+    shown = f"at its peak {memory['VmHWM'] / MEGABYTE:.1f} MB"
+    return Row(f"memory {what} (resident)", megabytes, used, shown, "MB", raw=memory)
 
 
 def measure_memory(run, size):
@@ -196,7 +200,7 @@ def measure_memory(run, size):
     run.stop(larder)
     larder = run.larder(large.port, threads=0, cores=ALL_CORES)
     load(run, larder.port, make_body(run, "miss")[0], requests=size.entries, unique=run.unique())
-    wait_until_idle(larder.pid())
+    wait_until_idle(larder.pid(), size.quiet)
     rows.append(memory_row(f"with {size.entries:,} entries of 2 KB", 300, larder))
     run.stop(larder, small, large)
     return rows
@@ -248,9 +252,9 @@ def measure_start(run, size):
 def measure_size(run, _):
     stripped = run.directory / "larder.stripped"
     shutil.copy(run.program("larder"), stripped)
-    subprocess.run([run.tool("strip"), str(stripped)], check=True)
+    subprocess.run([run.tool("strip"), str(stripped)], check=True, capture_output=True)
     used = os.path.getsize(stripped) / MEGABYTE
-    return [Row("size of the stripped program", 15, used, f"{used:.2f} MB", "MB")]
+    return [Row("size of the stripped program", 15, used, "", "MB")]
 
 
 def measure_single_flight(run, size):
