@@ -56,7 +56,8 @@ std::optional<llm::Usage> openai_usage(Cursor usage) {
     const PromptParts parts = prompt_parts(usage);
     llm::Usage read;
     read.cached_input = std::min(parts.cached, prompt);
-    read.cache_write = std::min(parts.written, prompt - read.cached_input);
+    // A vendor counts tokens both as read and as written: what doesn't fit was not written.
+    read.cache_write = parts.written <= prompt - read.cached_input ? parts.written : 0;
     read.input = prompt - read.cached_input - read.cache_write;
     read.output = completion_tokens ? completion_tokens->count() : 0;
     if (const auto details = usage.find_set("completion_tokens_details"))

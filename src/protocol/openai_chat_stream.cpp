@@ -1,6 +1,7 @@
 // Reads OpenAI's chat completion chunks and puts the plain answer together. Members at the top and
-// of a choice: the last value counts, objects meet member by member; `delta` becomes `message` by
-// the rules of Merge::kDelta; `logprobs` arrays are appended; `obfuscation` is padding and dropped.
+// of a choice: the last value counts (of `id`, `model` and `created` the first), objects meet
+// member by member; `delta` becomes `message` by the rules of Merge::kDelta; `logprobs` arrays are
+// appended; `obfuscation` is padding and dropped.
 #include "protocol/answer.hpp"
 #include "protocol/tree.hpp"
 
@@ -97,8 +98,10 @@ void OpenAiStreamReader::read_top(const Member& member) {
         return;
     }
     Tree& kept = top_.at(name);
-    if (member.value.is_string() && !member.value.is_non_empty_string() && !kept.is_null())
-        return;
+    const bool is_name = name == "id" || name == "model" || name == "created";
+    const bool is_set = !kept.is_null() && kept.text != "\"\"";
+    if (is_set && (is_name || (member.value.is_string() && !member.value.is_non_empty_string())))
+        return; // the first name stays; Azure's first chunk has empty ones
     kept.merge(member.value, Merge::kLast);
     if (name == "id" && answer_.id.empty()) {
         answer_.id = member.value.string();
@@ -194,6 +197,12 @@ void OpenAiStreamReader::end() {
     }
     top_.at("object") = Tree::raw("\"chat.completion\"");
     top_.at("choices");
+    const Tree* groq = top_.find("x_groq");
+    const Tree* groq_usage = groq == nullptr ? nullptr : groq->find("usage");
+    if (groq_usage != nullptr && top_.find("usage") == nullptr) {
+        Tree usage = *groq_usage;
+        top_.at("usage") = std::move(usage);
+    }
 }
 
 std::string OpenAiStreamReader::to_plain() const {
