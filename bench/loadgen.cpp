@@ -28,6 +28,7 @@ constexpr std::int64_t kGraceNs = 10 * kSecond; // for answers that are due at t
 constexpr double kDurationMaxS = 120;           // of a run that is bounded by requests only
 constexpr std::uint64_t kErrorsMax = 1000;      // then the run is given up
 constexpr std::size_t kResponseBytesMax = 16U << 20;
+constexpr std::size_t kReadBytes = 64U << 10;
 constexpr int kEventsMax = 256;
 
 std::int64_t now_ns() {
@@ -98,7 +99,7 @@ private:
                                // connections ran out
 };
 
-Generator::Generator(Options options) : options_(std::move(options)), buffer_(64 * 1024, '\0') {
+Generator::Generator(Options options) : options_(std::move(options)), buffer_(kReadBytes, '\0') {
     make_request();
     connections_.resize(options_.connections);
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
@@ -384,7 +385,7 @@ int main(int count, char** arguments) {
     using namespace larder::bench;
     auto options = read_options(count, arguments);
     if (!options) {
-        std::fputs(kUsage.data(), stderr);
+        std::fwrite(kUsage.data(), 1, kUsage.size(), stderr);
         return 2;
     }
     Generator generator(std::move(*options));

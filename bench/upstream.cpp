@@ -25,6 +25,7 @@ namespace larder::bench {
 namespace {
 
 constexpr std::size_t kRequestBytesMax = 1U << 20;
+constexpr std::size_t kReadBytes = 64U << 10;
 constexpr int kEventsMax = 256;
 constexpr int kStreamEvents = 8;
 
@@ -91,10 +92,10 @@ StreamedAnswer make_stream(std::size_t body_bytes) {
                    "Transfer-Encoding: chunked\r\n\r\n";
     const std::string text = make_text(body_bytes / kStreamEvents / 2);
     for (int i = 0; i < kStreamEvents; ++i) {
-        const std::string role = i == 0 ? R"("role":"assistant",)" : "";
-        const std::string event = make_event(R"({"index":0,"delta":{)" + role + R"("content":")" +
-                                                 text + R"("},"finish_reason":null})",
-                                             "null");
+        std::string choice = R"({"index":0,"delta":{)";
+        choice += i == 0 ? R"("role":"assistant",)" : "";
+        choice.append(R"("content":")").append(text).append(R"("},"finish_reason":null})");
+        const std::string event = make_event(choice, "null");
         (i < kStreamEvents / 2 ? answer.first : answer.rest) += event;
     }
     answer.rest += make_event(R"({"index":0,"delta":{},"finish_reason":"stop"})", "null");
@@ -188,11 +189,12 @@ void Upstream::run() {
     while (stop_requested == 0) {
         const int ready = epoll_wait(epoll_, events, kEventsMax, wait_ms());
         for (int i = 0; i < ready; ++i) {
-            if (events[i].data.u64 == 0) {
+            const std::uint64_t id = events[i].data.u64; // a copy: epoll_event is packed
+            if (id == 0) {
                 accept_all();
                 continue;
             }
-            const auto found = connections_.find(events[i].data.u64);
+            const auto found = connections_.find(id);
             if (found != connections_.end()) {
                 on_event(*found->second, events[i].events);
             }
@@ -228,7 +230,7 @@ void Upstream::on_event(Connection& connection, std::uint32_t events) {
     if ((events & EPOLLIN) == 0) {
         return;
     }
-    char buffer[64 * 1024];
+    char buffer[kReadBytes];
     const ssize_t got = recv(connection.socket, buffer, sizeof buffer, 0);
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
         return drop(connection);
