@@ -1,0 +1,152 @@
+"""The recorded exchanges: which there are, what they mean, and answers brought into one comparable form."""
+import json
+import re
+
+from harness import RECORDINGS, parse_events
+
+CHAT = "openai.chat"
+MESSAGES = "anthropic.messages"
+WHOLE = {"stop", "end_turn", "stop_sequence", "tool_calls", "tool_use", "function_call"}
+BOUNDED = {"length", "max_tokens"}
+BOUNDS = ("max_tokens", "max_completion_tokens")
+
+
+def slug(provider):
+    return re.sub(r"[^a-z0-9]+", "-", provider.lower()).strip("-")
+
+
+class Exchange:
+    def __init__(self, record):
+        self.id = record["id"]
+        self.api = record["api"]
+        self.provider = slug(record["provider"])
+        self.body = record["request"]["body"]
+        self.headers = {name: value for name, value in record["request"]["headers"].items()
+                        if name in ("anthropic-version", "anthropic-beta")}
+        self.stream = self.body.get("stream") is True
+        self.status = record["response"]["status"]
+        self.answer = record["response"]["body"].encode()
+        self.expect = record["expect"] or {}
+        self.tags = set(record["tags"])
+        self.path = "/v1/chat/completions" if self.api == CHAT else "/v1/messages"
+
+    def is_keepable(self):
+        """Our own reading of the contract's rule, from the README's second opinion and the tags."""
+        if self.status != 200 or self.tags & {"stream_no_terminator", "error_in_stream", "resp_not_json", "server_tool"}:
+            return False
+        if not self.expect.get("text_len") and not self.expect.get("tools"):
+            return False
+        finish = self.expect.get("finish")
+        return finish in WHOLE or (finish in BOUNDED and any(name in self.body for name in BOUNDS))
+
+    def asks_for_usage(self):
+        return bool((self.body.get("stream_options") or {}).get("include_usage"))
+
+
+def is_sendable(body, api):
+    """Whether it is a request at all: some recordings show how a provider refuses one that isn't."""
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        return False
+    if not isinstance(body.get("messages"), list) or not body["messages"]:
+        return False
+    return api == CHAT or isinstance(body.get("max_tokens"), int)
+
+
+def load():
+    """The chat exchanges, of equal requests the first one."""
+    seen, exchanges = set(), []
+    with open(RECORDINGS, encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            if record["api"] not in (CHAT, MESSAGES) or not isinstance(record["request"]["body"], dict):
+                continue
+            exchange = Exchange(record)
+            form = {**exchange.body, "stream": exchange.stream}
+            form.pop("stream_options", None)
+            key = (exchange.provider, exchange.api, json.dumps(form, sort_keys=True))
+            if key not in seen:
+                seen.add(key)
+                exchanges.append(exchange)
+    return exchanges
+
+
+def events_of(body, include_usage):
+    """A stream's events as objects, in order; without what only says "I am alive", and without the usage chunk
+    for those who did not ask for it."""
+    events = []
+    for name, data in parse_events(body):
+        if data == "[DONE]":
+            events.append((name, data))
+            continue
+        value = json.loads(data)
+        if not include_usage and value.get("choices") == [] and value.get("usage"):
+            continue
+        if value.get("type") != "ping":
+            events.append((name, value))
+    return events
+
+
+def merge_tool_calls(calls, pieces):
+    for piece in pieces or []:
+        index = piece.get("index", len(calls) - 1)
+        while len(calls) <= index:
+            calls.append({"name": "", "arguments": ""})
+        function = piece.get("function") or {}
+        calls[index]["name"] += function.get("name") or ""
+        calls[index]["arguments"] += function.get("arguments") or ""
+
+
+def summary_of_chat(body, stream):
+    """Text, refusal, tool calls and finish of the first choice, from either form."""
+    text, calls, finish = "", [], None
+    if stream:
+        for _, value in events_of(body, True):
+            for choice in value["choices"] if isinstance(value, dict) and value.get("choices") else []:
+                if choice.get("index", 0) != 0:
+                    continue
+                delta = choice.get("delta") or {}
+                text += delta.get("content") or ""
+                merge_tool_calls(calls, delta.get("tool_calls"))
+                finish = choice.get("finish_reason") or finish
+    else:
+        choice = json.loads(body)["choices"][0]
+        message = choice["message"]
+        text, finish = message.get("content") or "", choice.get("finish_reason")
+        for call in message.get("tool_calls") or []:
+            calls.append({"name": call["function"]["name"], "arguments": call["function"]["arguments"]})
+    return {"text": text, "calls": calls, "finish": finish}
+
+
+def summary_of_messages(body, stream):
+    """Content blocks and stop reason, from either form."""
+    if not stream:
+        value = json.loads(body)
+        blocks = [block_of(block) for block in value["content"]]
+        return {"blocks": blocks, "finish": value["stop_reason"]}
+    blocks, inputs, finish = {}, {}, None
+    for _, value in events_of(body, True):
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind == "content_block_start":
+            blocks[value["index"]] = dict(value["content_block"])
+            inputs[value["index"]] = ""
+        elif kind == "content_block_delta":
+            delta, block = value["delta"], blocks[value["index"]]
+            if delta["type"] == "input_json_delta":
+                inputs[value["index"]] += delta["partial_json"]
+            for name in ("text", "thinking"):
+                if name in delta:
+                    block[name] = block.get(name, "") + delta[name]
+        elif kind == "message_delta":
+            finish = value["delta"]["stop_reason"]
+    for index, text in inputs.items():
+        if text:
+            blocks[index]["input"] = json.loads(text)
+    return {"blocks": [block_of(blocks[index]) for index in sorted(blocks)], "finish": finish}
+
+
+def block_of(block):
+    return {name: block.get(name) for name in ("type", "text", "thinking", "name", "input") if block.get(name)}
+
+
+def summary(api, body, stream):
+    return (summary_of_chat if api == CHAT else summary_of_messages)(body, stream)

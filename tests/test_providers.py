@@ -1,0 +1,154 @@
+"""Retries, the circuit breaker, stale answers and masked keys: what Larder does when a provider fails."""
+import json
+import time
+import unittest
+
+from harness import LarderTest, OPENAI_KEY, in_parallel, wait_until
+
+
+class Retries(LarderTest):
+    def setUp(self):
+        super().setUp()
+        self.larder, self.replay = self.start_both(provider_keys="first_byte_timeout: 5s")
+
+    def fault(self, name, **members):
+        return self.larder.generate(f"fault {name}", provider="openai", model=f"fault-{name}", **members)
+
+    def test_two_failures_are_tried_again(self):
+        self.assertEqual(self.fault("flaky-2").status, 200)
+        self.assertEqual(self.replay.stats()["calls"], 3)
+
+    def test_a_stream_too_before_its_first_byte(self):
+        reply = self.fault("flaky-2", stream=True)
+        self.assertEqual((reply.status, reply.events()[-1][0]), (200, "done"))
+        self.assertEqual(self.replay.stats()["calls"], 3)
+
+    def test_three_failures_are_an_error(self):
+        self.assert_error(self.fault("flaky-9"), 502)
+        self.assertEqual(self.replay.stats()["calls"], 3)
+
+    def test_a_fault_of_the_request_is_never_tried_again(self):
+        for status in (400, 401, 403, 404, 422):
+            self.replay.reset()
+            self.fault(str(status))
+            self.assertEqual(self.replay.stats()["calls"], 1, status)
+
+    def test_408_409_and_429_are_tried_again(self):
+        for status in (408, 409, 429):
+            self.replay.reset()
+            self.fault(str(status))
+            self.assertEqual(self.replay.stats()["calls"], 3, status)
+            time.sleep(1.2)  # a breaker that counts these would be half open again
+
+    def test_retry_after_is_honoured(self):
+        begin = time.monotonic()
+        reply = self.fault("429-retry-after-1")
+        waited = time.monotonic() - begin
+        self.assertEqual(reply.status, 429)
+        self.assertGreaterEqual(waited, 1.9, "two waits of a second each")
+        self.assertEqual(self.replay.stats()["calls"], 3)
+
+    def test_a_retry_after_beyond_the_bound_is_not_waited_for(self):
+        begin = time.monotonic()
+        reply = self.fault("429-retry-after-30")
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertEqual(reply.status, 429)
+        self.assertEqual(self.replay.stats()["calls"], 1)
+
+    def test_what_cannot_be_read_is_not_tried_again(self):
+        for name in ("garbage", "half-json", "content-type"):
+            self.replay.reset()
+            self.assert_error(self.fault(name), 502)
+            self.assertEqual(self.replay.stats()["calls"], 1, name)
+
+
+class Breaker(LarderTest):
+    def test_five_failures_open_it_and_a_probe_closes_it(self):
+        larder, replay = self.start_both(provider_keys="retries: 0")
+        for index in range(5):
+            reply = larder.generate(f"fail {index}", provider="openai", model="fault-500")
+            self.assertEqual(reply.status, 502, reply)
+        self.assertEqual(replay.stats()["calls"], 5)
+        reply = larder.generate("left alone", model="gpt-4o")
+        self.assertEqual(reply.status, 503, reply)
+        self.assertEqual(replay.stats()["calls"], 5, "the provider is left alone")
+        # Another provider is not concerned.
+        self.assertEqual(larder.generate("other", model="claude-sonnet-4-5").status, 200)
+        wait_until(lambda: larder.generate("probe", model="gpt-4o").status == 200, "the probe closes the breaker")
+
+
+class Stale(LarderTest):
+    def test_a_stale_entry_is_served_when_the_provider_fails(self):
+        larder, replay = self.start_both(provider_keys="retries: 0")
+        fresh = larder.generate("stale", {"x-larder-ttl": "1"})
+        self.assertEqual(fresh.status, 200)
+        wait_until(lambda: larder.generate("stale", {"cache-control": "only-if-cached"}).status == 504,
+                   "the entry runs out")
+        replay.stop()
+        reply = larder.generate("stale")
+        self.assertEqual((reply.status, reply.cache), (200, "stale"), reply)
+        self.assertGreaterEqual(int(reply.headers["age"]), 1)
+        self.assertEqual(reply.json()["text"], fresh.json()["text"])
+        self.assertTrue(reply.json()["metadata"]["cached"])
+        # In a stream as well; but never for one who asked for something new.
+        reply = larder.generate("stale", stream=True)
+        self.assertEqual((reply.cache, reply.events()[-1][0]), ("stale", "done"))
+        self.assertGreaterEqual(larder.generate("stale", {"cache-control": "no-cache"}).status, 500)
+
+
+class Masking(LarderTest):
+    def test_a_key_that_a_provider_echoes_is_masked(self):
+        larder, _ = self.start_both()
+        for reply in (larder.generate("echo", provider="openai", model="fault-echo-key"),
+                      larder.chat("echo", model="openai/fault-echo-key"),
+                      larder.messages("echo", model="anthropic/fault-echo-key")):
+            self.assertNotIn(b"TESTKEY", reply.body)
+            self.assertGreaterEqual(reply.status, 400)
+            self.assertNotIn("TESTKEY", json.dumps(reply.headers))
+        self.assertNotIn(OPENAI_KEY, larder.text())
+        self.assertNotIn("TESTKEY", larder.text())
+
+
+class Routing(LarderTest):
+    def test_names_models_and_aliases_find_their_provider(self):
+        replay = self.start_replay()
+        larder, _ = self.start_both(
+            replay=replay,
+            providers=f"""  local: {{ api: openai, base_url: "http://{replay.address}/local/v1", models: [llama3.2, gpt-4o-mini] }}""",
+            rest="models:\n  fast: { provider: anthropic, model: claude-haiku-4-5 }")
+        for members, provider, model in (
+                ({}, "openai", "gpt-4o"),
+                ({"model": "llama3.2"}, "local", "llama3.2"),
+                ({"model": "gpt-4o-mini"}, "local", "gpt-4o-mini"),
+                ({"model": "gpt-4o-mini", "provider": "openai"}, "openai", "gpt-4o-mini"),
+                ({"model": "o3-mini"}, "openai", "o3-mini"),
+                ({"model": "claude-sonnet-4-5"}, "anthropic", "claude-sonnet-4-5"),
+                ({"model": "openai/made-up"}, "openai", "made-up"),
+                ({"model": "fast"}, "anthropic", "claude-haiku-4-5")):
+            with self.subTest(members=members):
+                reply = larder.generate("route", **members)
+                self.assertEqual(reply.status, 200, reply)
+                metadata = reply.json()["metadata"]
+                self.assertEqual((metadata["provider"], metadata["model"]), (provider, model))
+                self.assertEqual(json.loads(replay.last()["body"])["model"], model)
+
+    def test_a_provider_without_a_key_is_called_without_one(self):
+        replay = self.start_replay()
+        larder = self.start_larder(f"""server: {{ listen: 127.0.0.1:0 }}
+providers:
+  local: {{ api: openai, base_url: "http://{replay.address}/local/v1", models: [llama3.2] }}
+store: {{ kind: memory }}
+""")
+        self.assertEqual(larder.generate("a", {"authorization": "Bearer mine"}, model="llama3.2").status, 200)
+        self.assertNotIn("authorization", [name.lower() for name, _ in replay.last()["headers"]])
+
+    def test_parallel_misses_are_calls_of_their_own(self):
+        larder, replay = self.start_both()
+        replies = in_parallel(16, lambda index: larder.generate(f"parallel {index}"))
+        self.assertEqual({reply.status for reply in replies}, {200})
+        self.assertEqual(len({reply.json()["text"] for reply in replies}), 16)
+        self.assertEqual(replay.stats()["calls"], 16)
+
+
+if __name__ == "__main__":
+    unittest.main()
