@@ -12,7 +12,8 @@ namespace larder::cache {
 /// How a store is, for /ready.
 struct StoreHealth {
     bool ok = true;
-    std::string reason; // empty when ok; never a path's content, a key or a prompt
+    std::string reason;           // empty when ok; never a path's content, a key or a prompt
+    std::uint64_t begun_anew = 0; // times that a corrupt file was deleted
 };
 
 /// Keeps entries beyond the process. Never in the way: a failing store answers kStore and the

@@ -1,0 +1,331 @@
+// A rowid table with a unique index on the key: new rows are appended, and only the index is
+// written at random. Row ids never repeat (AUTOINCREMENT), so "above the last seen" finds what
+// others added.
+#include "cache/sql_file.hpp"
+
+#include "cache/tag_index.hpp"
+#include "sql/sqlite.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <sys/stat.h>
+#include <tuple>
+
+namespace larder::cache {
+namespace {
+
+constexpr std::array kMigrations{sql::Migration{1, R"(
+CREATE TABLE namespaces (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    namespace INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    entry BLOB NOT NULL
+);
+CREATE UNIQUE INDEX entries_by_key ON entries (key);
+CREATE INDEX entries_by_expiry ON entries (expires_ms);
+CREATE INDEX entries_by_namespace ON entries (namespace, id, bytes);
+)"}};
+
+constexpr std::int64_t kPageBytes = 4096;
+constexpr int kDeleteRows = 128;
+constexpr int kEvictStepsMax = 16; // of kDeleteRows each, so that it outruns a batch of puts
+constexpr std::size_t kNamespacesRemembered = 4096;
+constexpr std::int64_t kRowOverheadBytes = 128;
+constexpr std::int64_t kVacuumPages = 256;
+
+/// What the log may take beside the file.
+std::uint64_t log_bytes_max(std::uint64_t max_size_bytes) {
+    return std::clamp<std::uint64_t>(max_size_bytes / 4, 256 << 10, 16 << 20);
+}
+
+std::string_view view_of(const llm::Fingerprint& key) {
+    return {reinterpret_cast<const char*>(key.data()), key.size()};
+}
+
+bool read_key(std::string_view bytes, llm::Fingerprint& key) {
+    if (bytes.size() != key.size())
+        return false;
+    std::memcpy(key.data(), bytes.data(), key.size());
+    return true;
+}
+
+} // namespace
+
+std::size_t batch_bytes_max(std::uint64_t max_size_bytes) {
+    return static_cast<std::size_t>(log_bytes_max(max_size_bytes) / 4);
+}
+
+std::pair<std::uint64_t, std::uint64_t> file_identity(const std::string& path) {
+    struct stat status{};
+    if (stat(path.c_str(), &status) != 0)
+        return {0, 0};
+    return {status.st_dev, status.st_ino};
+}
+
+SqlFile::SqlFile(const SqlFileSettings& settings, std::unique_ptr<sql::Database> database)
+    : settings_(settings), database_(std::move(database)) {}
+
+Result<std::unique_ptr<SqlFile>> SqlFile::open(const SqlFileSettings& settings) {
+    const auto log_pages =
+        static_cast<std::int64_t>(log_bytes_max(settings.max_size_bytes)) / kPageBytes;
+    LARDER_TRY(auto database,
+               sql::open_sqlite({.path = settings.path,
+                                 .page_cache_kib = 2048,
+                                 .incremental_vacuum = true,
+                                 .page_bytes = kPageBytes,
+                                 .checkpoint_pages = std::min<std::int64_t>(log_pages / 4, 1000),
+                                 .max_pages = settings.max_pages}));
+    LARDER_CHECK(sql::migrate(*database, "cache", kMigrations));
+    std::unique_ptr<SqlFile> file(new SqlFile(settings, std::move(database)));
+    LARDER_CHECK(file->prepare_statements());
+    LARDER_TRY(file->page_bytes_, file->database_->query_integer("PRAGMA page_size"));
+    std::tie(file->device_, file->inode_) = file_identity(settings.path);
+    return file;
+}
+
+Result<void> SqlFile::prepare_statements() {
+    const struct {
+        std::unique_ptr<sql::Statement>& statement;
+        std::string_view text;
+    } all[] = {
+        {insert_, "INSERT OR REPLACE INTO entries (namespace, created_ms, expires_ms, bytes, key, "
+                  "entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+        {erase_, "DELETE FROM entries WHERE key = ?1"},
+        {expire_, "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE expires_ms < ?1 "
+                  "ORDER BY expires_ms LIMIT ?2) RETURNING key, bytes"},
+        {evict_, "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE namespace = ?1 "
+                 "ORDER BY id LIMIT ?2) RETURNING key, bytes"},
+        {newer_, "SELECT id, key FROM entries WHERE id > ?1 ORDER BY id"},
+        {last_id_, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entries'"},
+        {data_version_, "PRAGMA data_version"},
+        {page_count_, "PRAGMA page_count"},
+        {free_count_, "PRAGMA freelist_count"},
+    };
+    for (const auto& one : all) {
+        LARDER_TRY(one.statement, database_->prepare(one.text));
+    }
+    return {};
+}
+
+Result<std::int64_t> SqlFile::read(sql::Statement& statement) {
+    auto row = statement.step();
+    const std::int64_t value = row && *row ? statement.integer(0) : 0;
+    statement.reset();
+    if (!row)
+        return std::unexpected(std::move(row).error());
+    return value;
+}
+
+Result<std::vector<std::uint64_t>> SqlFile::load_tags() {
+    // A read transaction, so that the version, the last id and the keys are of one moment.
+    LARDER_CHECK(database_->execute("BEGIN"));
+    auto loaded = [this]() -> Result<std::vector<std::uint64_t>> {
+        LARDER_TRY(seen_id_, read(*last_id_));
+        LARDER_TRY(seen_version_, read(*data_version_));
+        LARDER_TRY(auto all, database_->prepare("SELECT key FROM entries INDEXED BY "
+                                                "entries_by_key"));
+        std::vector<std::uint64_t> tags;
+        for (;;) {
+            LARDER_TRY(auto has_row, all->step());
+            if (!has_row)
+                return tags;
+            llm::Fingerprint key{};
+            if (read_key(all->bytes(0), key))
+                tags.push_back(TagIndex::tag_of(key));
+        }
+    }();
+    (void)database_->execute("ROLLBACK");
+    return loaded;
+}
+
+/// Within a transaction: nothing can come between the look and what follows.
+Result<void> SqlFile::see_others(const KeySink& added) {
+    LARDER_TRY(const std::int64_t version, read(*data_version_));
+    if (version == seen_version_)
+        return {};
+    newer_->bind(1, seen_id_);
+    std::int64_t last = seen_id_;
+    for (;;) {
+        auto row = newer_->step();
+        if (!row || !*row) {
+            newer_->reset();
+            if (!row)
+                return std::unexpected(std::move(row).error());
+            break;
+        }
+        llm::Fingerprint key{};
+        if (read_key(newer_->bytes(1), key))
+            added(key);
+        last = newer_->integer(0);
+    }
+    seen_id_ = last;
+    seen_version_ = version;
+    return {};
+}
+
+Result<void> SqlFile::refresh(const KeySink& added) {
+    LARDER_TRY(const std::int64_t version, read(*data_version_));
+    if (version == seen_version_)
+        return {};
+    LARDER_CHECK(database_->execute("BEGIN"));
+    auto seen = see_others(added);
+    (void)database_->execute("ROLLBACK");
+    return seen;
+}
+
+Result<std::int64_t> SqlFile::namespace_id(std::string_view name) {
+    if (const auto found = namespaces_.find(std::string(name)); found != namespaces_.end())
+        return found->second;
+    LARDER_TRY(auto insert,
+               database_->prepare("INSERT OR IGNORE INTO namespaces (name) VALUES (?1)"));
+    LARDER_CHECK(insert->bind_text(1, name).run());
+    LARDER_TRY(auto select, database_->prepare("SELECT id FROM namespaces WHERE name = ?1"));
+    select->bind_text(1, name);
+    LARDER_TRY(const std::int64_t id, read(*select));
+    if (namespaces_.size() >= kNamespacesRemembered)
+        namespaces_.clear();
+    namespaces_.emplace(name, id);
+    return id;
+}
+
+Result<void> SqlFile::insert(const Write& write) {
+    LARDER_TRY(const std::int64_t name_space, namespace_id(write.entry->name_space));
+    const std::string bytes = encode_entry(*write.entry);
+    insert_->bind(1, name_space)
+        .bind(2, write.entry->created_ms)
+        .bind(3, write.entry->stale_until_ms)
+        .bind(4, static_cast<std::int64_t>(bytes.size()) + kRowOverheadBytes)
+        .bind_blob(5, view_of(write.key))
+        .bind_blob(6, bytes);
+    return insert_->run();
+}
+
+Result<void> SqlFile::write(const std::vector<Write>& batch, std::int64_t now_ms,
+                            const KeySink& added) {
+    auto written = [&]() -> Result<void> {
+        LARDER_TRY(auto transaction, sql::Transaction::begin(*database_));
+        LARDER_CHECK(see_others(added));
+        for (const auto& write : batch) {
+            if (write.entry == nullptr)
+                LARDER_CHECK(erase_->bind_blob(1, view_of(write.key)).run());
+            else if (write.entry->stale_until_ms >= now_ms)
+                LARDER_CHECK(insert(write));
+        }
+        LARDER_TRY(const std::int64_t last, read(*last_id_));
+        LARDER_CHECK(transaction.commit());
+        seen_id_ = std::max(seen_id_, last);
+        return {};
+    }();
+    if (!written)
+        namespaces_.clear(); // ids that were made in it are gone
+    return written;
+}
+
+Result<std::int64_t> SqlFile::delete_rows(sql::Statement& statement, const KeySink& removed) {
+    std::int64_t bytes = 0;
+    for (;;) {
+        auto row = statement.step();
+        if (!row || !*row) {
+            statement.reset();
+            if (!row)
+                return std::unexpected(std::move(row).error());
+            return bytes;
+        }
+        llm::Fingerprint key{};
+        if (read_key(statement.bytes(0), key))
+            removed(key);
+        bytes += statement.integer(1);
+    }
+}
+
+Result<bool> SqlFile::delete_expired(std::int64_t now_ms, const KeySink& removed) {
+    expire_->bind(1, now_ms).bind(2, kDeleteRows);
+    std::int64_t count = 0;
+    LARDER_CHECK(delete_rows(*expire_, [&](const llm::Fingerprint& key) {
+        ++count;
+        removed(key);
+    }));
+    return count == kDeleteRows;
+}
+
+Result<void> SqlFile::choose_victim() {
+    LARDER_TRY(auto sums,
+               database_->prepare("SELECT namespace, sum(bytes) AS total FROM entries GROUP BY "
+                                  "namespace ORDER BY total DESC LIMIT 2"));
+    victim_budget_ = 0;
+    LARDER_TRY(const bool any, sums->step());
+    if (!any)
+        return {};
+    victim_ = sums->integer(0);
+    const std::int64_t largest = sums->integer(1);
+    LARDER_TRY(const bool more, sums->step());
+    const std::int64_t second = more ? sums->integer(1) : 0;
+    // At least a part, so that equals take turns in larger steps.
+    victim_budget_ = std::max(largest - second, largest / 64 + 1);
+    return {};
+}
+
+Result<void> SqlFile::enforce_size(const KeySink& removed) {
+    const auto log_bytes = static_cast<std::int64_t>(log_bytes_max(settings_.max_size_bytes));
+    const auto limit = static_cast<std::int64_t>(settings_.max_size_bytes) - log_bytes;
+    LARDER_TRY(const std::int64_t pages, read(*page_count_));
+    LARDER_TRY(std::int64_t free_pages, read(*free_count_));
+    if ((pages - free_pages) * page_bytes_ > limit) {
+        LARDER_TRY(auto transaction, sql::Transaction::begin(*database_));
+        // A little further than needed, so that it isn't done for each batch.
+        for (int step = 0; step < kEvictStepsMax; ++step) {
+            if ((pages - free_pages) * page_bytes_ <= limit - limit / 32)
+                break;
+            if (victim_budget_ <= 0)
+                LARDER_CHECK(choose_victim());
+            evict_->bind(1, victim_).bind(2, kDeleteRows);
+            LARDER_TRY(const std::int64_t given, delete_rows(*evict_, removed));
+            victim_budget_ = given == 0 ? 0 : victim_budget_ - given;
+            LARDER_TRY(free_pages, read(*free_count_));
+        }
+        LARDER_CHECK(transaction.commit());
+    }
+    const bool too_large = pages * page_bytes_ > limit;
+    const bool mostly_free = free_pages > pages / 4 && free_pages > kVacuumPages;
+    if (free_pages > 0 && (too_large || mostly_free))
+        LARDER_CHECK(
+            database_->execute("PRAGMA incremental_vacuum(" + std::to_string(kVacuumPages) + ")"));
+    struct stat log{};
+    if (stat((settings_.path + "-wal").c_str(), &log) == 0 && log.st_size > log_bytes)
+        LARDER_CHECK(database_->execute("PRAGMA wal_checkpoint(TRUNCATE)"));
+    return {};
+}
+
+bool SqlFile::is_in_place() const {
+    return file_identity(settings_.path) == std::pair(device_, inode_);
+}
+
+Result<std::unique_ptr<SqlReader>> SqlReader::open(const std::string& path) {
+    auto reader = std::make_unique<SqlReader>();
+    LARDER_TRY(reader->database_,
+               sql::open_sqlite({.path = path, .read_only = true, .page_cache_kib = 512}));
+    LARDER_TRY(reader->select_, reader->database_->prepare("SELECT entry FROM entries WHERE key = "
+                                                           "?1 AND expires_ms >= ?2"));
+    return reader;
+}
+
+Result<EntryPtr> SqlReader::find(const llm::Fingerprint& key, std::int64_t now_ms) {
+    select_->bind_blob(1, view_of(key)).bind(2, now_ms);
+    auto found = select_->step();
+    EntryPtr entry;
+    if (found && *found) {
+        if (auto decoded = decode_entry(select_->bytes(0)))
+            entry = *std::move(decoded);
+    }
+    select_->reset(); // an open read would keep the log from being brought back
+    if (!found)
+        return std::unexpected(std::move(found).error());
+    return entry;
+}
+
+} // namespace larder::cache
