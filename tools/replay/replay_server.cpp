@@ -212,7 +212,7 @@ Task<bool> ReplayServer::State::happen(http::Exchange& exchange, Plan::Event eve
 // ---- sending
 
 Task<bool> ReplayServer::State::send_pieces(http::Exchange& exchange, const Plan& plan) {
-    auto begun = co_await exchange.begin_stream(plan.status, plan.fields);
+    auto begun = co_await exchange.begin_stream(plan.status, plan.fields, "");
     if (!begun)
         co_return false;
     const std::string_view body = plan.body;
