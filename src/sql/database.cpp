@@ -83,26 +83,32 @@ Result<void> Transaction::commit() {
     return {};
 }
 
-Result<void> migrate(Database& database, std::span<const Migration> migrations) {
+Result<void> migrate(Database& database, std::string_view room,
+                     std::span<const Migration> migrations) {
     const std::int64_t last = migrations.empty() ? 0 : migrations.back().number;
-    constexpr std::string_view kReached = "SELECT coalesce(max(number), 0) FROM schema_migrations";
+    const auto read_reached = [&]() -> Result<std::int64_t> {
+        LARDER_TRY(auto select, database.prepare("SELECT coalesce(max(number), 0) FROM "
+                                                 "schema_migrations WHERE room = ?1"));
+        LARDER_CHECK(select->bind_text(1, room).step());
+        return select->integer(0);
+    };
     // The usual case first, without taking the write lock.
-    if (auto reached = database.query_integer(kReached); reached && *reached == last)
+    if (auto reached = read_reached(); reached && *reached == last)
         return {};
 
     LARDER_TRY(auto transaction, Transaction::begin(database));
-    LARDER_CHECK(database.execute(
-        "CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER PRIMARY KEY)"));
-    LARDER_TRY(auto reached, database.query_integer(kReached));
+    LARDER_CHECK(database.execute("CREATE TABLE IF NOT EXISTS schema_migrations (room TEXT, number "
+                                  "INTEGER, PRIMARY KEY (room, number))"));
+    LARDER_TRY(auto reached, read_reached());
     if (reached > last)
         return std::unexpected(make_error(Failure::kOther, "the file is of a newer version"));
     for (const auto& migration : migrations) {
         if (migration.number <= reached)
             continue;
         LARDER_CHECK(database.execute(std::string(migration.statements)));
-        LARDER_TRY(auto note,
-                   database.prepare("INSERT INTO schema_migrations (number) VALUES (?1)"));
-        LARDER_CHECK(note->bind(1, migration.number).run());
+        LARDER_TRY(auto note, database.prepare(
+                                  "INSERT INTO schema_migrations (room, number) VALUES (?1, ?2)"));
+        LARDER_CHECK(note->bind_text(1, room).bind(2, migration.number).run());
     }
     return transaction.commit();
 }

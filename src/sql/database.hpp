@@ -88,8 +88,10 @@ struct Migration {
     std::string_view statements;
 };
 
-/// Brings `database` to the last of `migrations`, each in a transaction, and notes the numbers in
-/// `schema_migrations`. kOther when a newer program has written the file.
-Result<void> migrate(Database& database, std::span<const Migration> migrations);
+/// Brings `room`'s tables in `database` to the last of its `migrations`, all in one transaction,
+/// and notes the numbers in `schema_migrations`: rooms that share a file count for themselves.
+/// kOther when a newer program has written the file.
+Result<void> migrate(Database& database, std::string_view room,
+                     std::span<const Migration> migrations);
 
 } // namespace larder::sql

@@ -164,25 +164,33 @@ constexpr std::array kTwoSteps{
 
 TEST_F(Sqlite, MigratesOnceAndFromWhereItStands) {
     auto database = open();
-    ASSERT_TRUE(migrate(*database, std::span(kTwoSteps).first(1)));
+    ASSERT_TRUE(migrate(*database, "room", std::span(kTwoSteps).first(1)));
     EXPECT_FALSE(database->query_integer("SELECT count(*) FROM b"));
-    ASSERT_TRUE(migrate(*database, kTwoSteps));
-    ASSERT_TRUE(migrate(*database, kTwoSteps));
+    ASSERT_TRUE(migrate(*database, "room", kTwoSteps));
+    ASSERT_TRUE(migrate(*database, "room", kTwoSteps));
     EXPECT_EQ(database->query_integer("SELECT count(*) FROM b").value(), 1);
     EXPECT_EQ(database->query_integer("SELECT max(number) FROM schema_migrations").value(), 2);
 }
 
+TEST_F(Sqlite, CountsTheMigrationsOfEachRoomForItself) {
+    constexpr std::array kOther{Migration{1, "CREATE TABLE c (x INTEGER)"}};
+    auto database = open();
+    ASSERT_TRUE(migrate(*database, "room", kTwoSteps));
+    ASSERT_TRUE(migrate(*database, "other", kOther));
+    EXPECT_EQ(database->query_integer("SELECT count(*) FROM c").value(), 0);
+}
+
 TEST_F(Sqlite, RefusesTheFileOfANewerProgram) {
     auto database = open();
-    ASSERT_TRUE(migrate(*database, kTwoSteps));
-    EXPECT_FALSE(migrate(*database, std::span(kTwoSteps).first(1)));
+    ASSERT_TRUE(migrate(*database, "room", kTwoSteps));
+    EXPECT_FALSE(migrate(*database, "room", std::span(kTwoSteps).first(1)));
 }
 
 TEST_F(Sqlite, LeavesNothingOfAMigrationThatFails) {
     constexpr std::array kBroken{
         Migration{1, "CREATE TABLE a (x INTEGER); INSERT INTO nowhere VALUES (1)"}};
     auto database = open();
-    EXPECT_FALSE(migrate(*database, kBroken));
+    EXPECT_FALSE(migrate(*database, "room", kBroken));
     EXPECT_FALSE(database->query_integer("SELECT count(*) FROM a"));
 }
 
