@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "gateway/settings.hpp"
 #include "limit/limiter.hpp"
 #include "net/address.hpp"
 #include "provider/catalog.hpp"
@@ -18,6 +19,11 @@
 
 namespace larder::app {
 
+using gateway::CacheConfig;
+using gateway::CacheRule;
+using gateway::OnDisconnect;
+using gateway::RuleMode;
+using gateway::ShareScope;
 using std::chrono::milliseconds;
 
 enum class AuthMode : std::uint8_t { kOpen, kKeys };
@@ -29,9 +35,6 @@ enum class LogLevel : std::uint8_t {
     kError = 50
 }; // pino's numbers
 enum class StoreKind : std::uint8_t { kMemory, kSqlite };
-enum class ShareScope : std::uint8_t { kNamespace, kUser, kGlobal };
-enum class OnDisconnect : std::uint8_t { kCancel, kFinish };
-enum class RuleMode : std::uint8_t { kOn, kOff, kCoalesceOnly };
 
 struct Key {
     std::string name;
@@ -39,18 +42,6 @@ struct Key {
     std::string user;                // default: the name
     std::string name_space;          // default: the name
     std::vector<std::string> scopes; // llm, sessions, stats, admin
-};
-
-/// The first rule that matches a request decides; an empty pattern matches everything.
-struct CacheRule {
-    std::string api;                         // "llm", "openai", "anthropic"
-    std::string model;                       // glob
-    std::optional<double> temperature_above; // matches a request whose temperature is above (rules:
-                                             // `temperature: ">0.5"`)
-    std::optional<double> temperature_equal; // `temperature: 0`
-    std::optional<bool> tools;
-    RuleMode mode = RuleMode::kOn;
-    std::optional<milliseconds> ttl;
 };
 
 struct ServerConfig {
@@ -69,19 +60,6 @@ struct ServerConfig {
     milliseconds idle_timeout{75'000};
     milliseconds write_timeout{60'000};
     milliseconds drain{30'000};
-};
-
-struct CacheConfig {
-    bool enabled = true;
-    milliseconds ttl{3'600'000};
-    milliseconds ttl_max{7LL * 86'400'000};
-    milliseconds stale_if_error{300'000};
-    std::string prefix = "llm:cache";
-    std::uint64_t memory = 256ULL << 20;
-    std::uint64_t max_entry = 1ULL << 20;
-    ShareScope scope = ShareScope::kNamespace;
-    std::vector<CacheRule> rules;
-    OnDisconnect on_disconnect = OnDisconnect::kCancel;
 };
 
 struct Config {
@@ -120,6 +98,11 @@ Environment system_environment();
 /// Defaults, PORT, OPENAI_API_KEY & co. as the contract's section 4 says.
 Result<Config> read_config(std::string_view yaml, std::string_view file_name,
                            const Environment& environment);
+
+/// The file at `path`; with none given, `larder.yaml` of the working directory, or the defaults
+/// where there is no such file. A file that is named and can't be read is an Error.
+Result<Config> load_config_file(const std::optional<std::string>& path,
+                                const Environment& environment);
 
 /// One line per key (path, type, default, help), for docs/configuration.md and its test.
 struct KeyDoc {

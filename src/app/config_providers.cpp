@@ -1,0 +1,308 @@
+// Providers and model names: from the file, or the two that are there by default.
+#include "app/config_schema.hpp"
+
+#include "base/text.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace larder::app {
+
+namespace {
+
+using Reader = ConfigReader;
+using Node = YamlNode;
+using protocol::Dialect;
+
+constexpr Range<milliseconds> kTimeout{milliseconds(1), std::chrono::hours(24)};
+constexpr Range<milliseconds> kWait{milliseconds(0), std::chrono::hours(1)};
+
+/// What is known of an API without the file saying so.
+struct Api {
+    Dialect dialect;
+    std::string_view name;
+    std::string_view base_url;
+    std::string_view key_variable;
+    std::string_view url_variable;
+};
+constexpr Api kApis[] = {
+    {Dialect::kOpenAiChat, "openai", "https://api.openai.com/v1", "OPENAI_API_KEY",
+     "OPENAI_BASE_URL"},
+    {Dialect::kAnthropicMessages, "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY",
+     "ANTHROPIC_BASE_URL"},
+};
+
+const Api& api_of(Dialect dialect) {
+    return kApis[dialect == Dialect::kOpenAiChat ? 0 : 1];
+}
+
+/// Why `url` is no base URL; empty when it is one.
+std::string_view url_mistake(std::string_view url) {
+    const std::size_t scheme = url.find("://");
+    if (scheme == std::string_view::npos ||
+        (url.substr(0, scheme) != "http" && url.substr(0, scheme) != "https"))
+        return "must start with http:// or https://";
+    const std::string_view rest = url.substr(scheme + 3);
+    if (rest.find_first_of("?#") != std::string_view::npos)
+        return "must have no query and no fragment";
+    const std::string_view authority = rest.substr(0, rest.find('/'));
+    if (authority.find('@') != std::string_view::npos)
+        return "must have no user information";
+    if (std::ranges::any_of(url, [](char c) { return c <= ' ' || c > '~' || c == '\\'; }))
+        return "must have no spaces or other characters that a URL may not hold";
+    const bool bracketed = authority.starts_with('[');
+    const std::size_t host_end = bracketed ? authority.find(']') : authority.find(':');
+    const std::string_view host = authority.substr(0, host_end);
+    if (host.empty() || (bracketed && !net::parse_address(host.substr(1))))
+        return "must have a host";
+    if (host_end == std::string_view::npos)
+        return bracketed ? "must have a host" : "";
+    const std::string_view port_part = authority.substr(host_end + (bracketed ? 1 : 0));
+    if (port_part.empty())
+        return "";
+    unsigned port = 0;
+    const char* const last = port_part.data() + port_part.size();
+    const auto [end, error] = std::from_chars(port_part.data() + 1, last, port);
+    if (port_part[0] != ':' || error != std::errc() || end != last || port == 0 || port > 65535)
+        return "must have a port from 1 to 65535 where it has one";
+    return "";
+}
+
+std::string without_slash(std::string url) {
+    while (url.ends_with('/'))
+        url.pop_back();
+    return url;
+}
+
+/// Spaces around a key (a line break from a file, mostly) would break the header that carries it.
+std::optional<std::string> clean_key(std::string_view key) {
+    while (!key.empty() && (key.back() == '\n' || key.back() == '\r' || key.back() == ' '))
+        key.remove_suffix(1);
+    key = text::trim(key);
+    if (std::ranges::any_of(key, [](char c) { return c <= ' ' || c > '~'; }))
+        return std::nullopt;
+    return std::string(key);
+}
+
+constexpr std::string_view kBadKey = "must be printable characters without spaces";
+
+void read_api_key(Reader& r, const Node& n, ProviderDraft& d) {
+    d.has_api_key = true;
+    r.set_tolerant(true);
+    const auto value = r.scalar(n, "text");
+    r.set_tolerant(false);
+    d.provider.missing_variable = r.take_missing_variable();
+    if (!value)
+        return;
+    auto key = clean_key(*value);
+    if (!key)
+        return r.mistake(n, std::string(kBadKey));
+    if (key->empty() && n.scalar.starts_with("${") && n.scalar.ends_with('}'))
+        d.provider.missing_variable = n.scalar.substr(2, n.scalar.size() - 3);
+    d.provider.api_key = *std::move(key);
+}
+
+void read_base_url(Reader& r, const Node& n, ProviderDraft& d) {
+    const auto value = r.text(n);
+    if (!value)
+        return;
+    if (const std::string_view why = url_mistake(*value); !why.empty())
+        return r.mistake(n, std::string(why));
+    d.has_base_url = true;
+    d.provider.base_url = without_slash(*value);
+}
+
+void read_models(Reader& r, const Node& n, ProviderDraft& d) {
+    r.read(n, d.provider.models);
+    if (n.kind == Node::Kind::kList && n.items.empty())
+        r.mistake(n, "an empty list can match nothing; leave it out to take any model");
+    if (std::ranges::find(d.provider.models, "") != d.provider.models.end())
+        r.mistake(n, "an empty name can match nothing");
+}
+
+constexpr KeySpec<ProviderDraft> kProviderKeys[] = {
+    {"api", "openai, anthropic", "by its name", "What it speaks. Needed unless its name says it.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         Dialect dialect = Dialect::kLlm;
+         r.read(n, dialect,
+                {{"openai", Dialect::kOpenAiChat}, {"anthropic", Dialect::kAnthropicMessages}});
+         if (dialect != Dialect::kLlm)
+             d.dialect = dialect;
+     }},
+    {"base_url", "URL", "by its api",
+     "Where it is. By default `OPENAI_BASE_URL` or `ANTHROPIC_BASE_URL`, else the vendor's own.",
+     read_base_url},
+    {"api_key", "text", "by its api",
+     "Sent to it. With neither this nor `base_url`: `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`; with "
+     "`base_url` alone it is called without a key.",
+     read_api_key},
+    {"models", "list of text", "any", "The only models that it takes.", read_models},
+    {"connect_timeout", "duration", "2s", "For a connection, TLS included.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.connect_timeout, kTimeout);
+     }},
+    {"first_byte_timeout", "duration", "60s", "From the request to the answer's first byte.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.first_byte_timeout, kTimeout);
+     }},
+    {"idle_timeout", "duration", "60s", "Between two pieces of an answer.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.idle_timeout, kTimeout);
+     }},
+    {"total_timeout", "duration", "600s", "For everything, retries included.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.total_timeout, kTimeout);
+     }},
+    {"retries", "number", "2", "Tries after the first.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.retries, Range<int>{0, 10});
+     }},
+    {"retry_base", "duration", "250ms", "The first wait, doubled each time; less by chance.",
+     [](Reader& r, const Node& n, ProviderDraft& d) { r.read(n, d.provider.retry_base, kWait); }},
+    {"retry_max_wait", "duration", "3s", "The most that all waits together take.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.retry_max_wait, kWait);
+     }},
+    {"breaker.failures", "number", "5", "Failures within `window` that open the breaker.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.breaker.failures, Range<int>{1, 1000});
+     }},
+    {"breaker.window", "duration", "10s", "The span in which failures are counted.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.breaker.window, kTimeout);
+     }},
+    {"breaker.probe_after", "duration", "1s", "How long the provider is left alone.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.breaker.probe_after, kTimeout);
+     }},
+    {"breaker.slow", "duration", "0", "A later first byte counts as a failure; 0: none does.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         r.read(n, d.provider.breaker.slow, {milliseconds(0), std::chrono::hours(24)});
+     }},
+    {"ask_usage", "boolean", "true", "Whether streams ask for usage (api openai).",
+     [](Reader& r, const Node& n, ProviderDraft& d) { r.read(n, d.provider.ask_usage); }},
+    {"vendor", "text", "its name, else its api", "The vendor in the price file.",
+     [](Reader& r, const Node& n, ProviderDraft& d) { r.read(n, d.provider.vendor); }},
+    {"cache_identity", "text", "name and base_url",
+     "Providers of one identity share cached answers.",
+     [](Reader& r, const Node& n, ProviderDraft& d) { r.read(n, d.provider.cache_identity); }},
+};
+
+constexpr KeySpec<provider::ModelAlias> kAliasKeys[] = {
+    {"provider", "text", "", "The provider's name. Needed.",
+     [](Reader& r, const Node& n, provider::ModelAlias& a) { r.read(n, a.provider); }},
+    {"model", "text", "", "The model's name there. Needed.",
+     [](Reader& r, const Node& n, provider::ModelAlias& a) { r.read(n, a.model); }},
+};
+
+/// Names stand in metrics' labels and before the slash of `provider/model`.
+bool is_provider_name(std::string_view name) {
+    return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == '.';
+    });
+}
+
+/// What the environment gives to a provider that the file doesn't place or doesn't know.
+void apply_environment(ConfigReader& reader, ProviderDraft& draft) {
+    const Api& api = api_of(draft.provider.dialect);
+    if (draft.has_base_url)
+        return;
+    const auto url = reader.variable(api.url_variable);
+    draft.provider.base_url =
+        without_slash(url && !url->empty() ? *url : std::string(api.base_url));
+    if (const std::string_view why = url_mistake(draft.provider.base_url); !why.empty())
+        reader.environment_mistake(api.url_variable, why);
+    if (draft.has_api_key)
+        return;
+    const auto key = reader.variable(api.key_variable);
+    const auto clean = clean_key(key.value_or(""));
+    if (!clean)
+        return reader.environment_mistake(api.key_variable, kBadKey);
+    draft.provider.api_key = *clean;
+    if (clean->empty())
+        draft.provider.missing_variable = api.key_variable;
+}
+
+} // namespace
+
+std::span<const KeySpec<ProviderDraft>> provider_keys() {
+    return kProviderKeys;
+}
+std::span<const KeySpec<provider::ModelAlias>> alias_keys() {
+    return kAliasKeys;
+}
+
+void read_providers(ConfigReader& reader, const YamlNode& node, Draft& draft) {
+    draft.has_providers = true;
+    if (node.kind == YamlNode::Kind::kNull ||
+        (node.kind == YamlNode::Kind::kMap && node.entries.empty()))
+        reader.mistake(node, "must list at least one provider; leave it out for the default ones");
+    reader.for_each_named(node, [&](const std::string& name, const YamlNode& value) {
+        ProviderDraft provider{.line = value.line};
+        provider.provider.name = name;
+        if (!is_provider_name(name))
+            reader.mistake(value, "a provider's name has up to 64 letters, digits, '-', '_', '.'");
+        reader.read_map(value, provider_keys(), provider);
+        if (!provider.dialect) {
+            for (const Api& api : kApis) {
+                if (api.name == name)
+                    provider.dialect = api.dialect;
+            }
+        }
+        if (!provider.dialect && value.find("api") == nullptr)
+            reader.mistake(value, "needs api: openai or anthropic");
+        provider.provider.dialect = provider.dialect.value_or(Dialect::kOpenAiChat);
+        draft.providers.push_back(std::move(provider));
+    });
+}
+
+void read_aliases(ConfigReader& reader, const YamlNode& node, Draft& draft) {
+    reader.for_each_named(node, [&](const std::string& name, const YamlNode& value) {
+        provider::ModelAlias alias;
+        reader.read_map(value, alias_keys(), alias);
+        if (name.empty())
+            reader.mistake(value, "an empty name can match nothing");
+        if (value.find("provider") == nullptr || value.find("model") == nullptr)
+            reader.mistake(value, "needs provider and model");
+        else if (alias.model.empty())
+            reader.mistake(value, "the model's name must not be empty");
+        else
+            draft.aliases.push_back({name, std::move(alias), value.line});
+    });
+}
+
+void finish_providers(ConfigReader& reader, Draft& draft) {
+    if (!draft.has_providers) {
+        for (const Api& api : kApis) {
+            ProviderDraft provider;
+            provider.provider.name = api.name;
+            provider.provider.dialect = api.dialect;
+            draft.providers.push_back(std::move(provider));
+        }
+    }
+    provider::Catalog& catalog = draft.config.catalog;
+    std::string names;
+    for (ProviderDraft& each : draft.providers) {
+        apply_environment(reader, each);
+        provider::Provider& provider = each.provider;
+        const Api& api = api_of(provider.dialect);
+        if (provider.vendor.empty())
+            provider.vendor =
+                catalog.prices.chat_models(provider.name).empty() ? api.name : provider.name;
+        if (provider.cache_identity.empty())
+            provider.cache_identity = provider.name + " " + provider.base_url;
+        names += (names.empty() ? "" : ", ") + provider.name;
+        catalog.providers.push_back(std::move(provider));
+    }
+    for (AliasDraft& each : draft.aliases) {
+        if (std::ranges::find(catalog.providers, each.alias.provider, &provider::Provider::name) ==
+            catalog.providers.end())
+            reader.mistake_at(each.line, "models." + each.name,
+                              "there is no provider '" + each.alias.provider + "'; there are " +
+                                  names);
+        catalog.aliases.insert_or_assign(each.name, std::move(each.alias));
+    }
+}
+
+} // namespace larder::app

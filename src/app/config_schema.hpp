@@ -1,0 +1,78 @@
+// What the file may say, as tables of keys, and the draft that they are read into.
+#pragma once
+
+#include "app/config_reader.hpp"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace larder::app {
+
+/// A value and where it was given.
+template <class T> struct Given {
+    T value{};
+    int line = 0; // 0: the default
+};
+
+/// A provider as the file gives it.
+struct ProviderDraft {
+    provider::Provider provider;
+    std::optional<protocol::Dialect> dialect;
+    bool has_base_url = false;
+    bool has_api_key = false;
+    int line = 0;
+};
+
+struct AliasDraft {
+    std::string name;
+    provider::ModelAlias alias;
+    int line = 0;
+};
+
+struct KeyDraft {
+    Key key;
+    bool has_scopes = false;
+};
+
+enum class AuthChoice : std::uint8_t { kOpen, kKeys, kJwt };
+enum class StoreChoice : std::uint8_t { kAuto, kMemory, kSqlite, kRedis, kUpstash };
+
+struct Draft {
+    Config config;
+    Given<AuthChoice> auth;
+    Given<StoreChoice> store;
+    std::optional<LogFormat> log_format;
+    bool uses_keys = false; // auth.mode: keys, known before anything is read
+    bool has_providers = false;
+    bool has_database_url = false;
+    std::vector<ProviderDraft> providers;
+    std::vector<AliasDraft> aliases;
+    Given<std::string> prices_file;
+    Given<std::string> tls_certificate;
+    Given<std::string> tls_key;
+};
+
+/// Tables below `auth.keys[]`, `providers.<name>`, `models.<name>` and `cache.rules[]`, and the
+/// file's own.
+std::span<const KeySpec<Draft>> file_keys();
+std::span<const KeySpec<KeyDraft>> auth_key_keys();
+std::span<const KeySpec<ProviderDraft>> provider_keys();
+std::span<const KeySpec<provider::ModelAlias>> alias_keys();
+std::span<const KeySpec<CacheRule>> cache_rule_keys();
+
+/// Readers of the parts that are lists or maps of their own.
+void read_auth_keys(ConfigReader& reader, const YamlNode& node, Draft& draft);
+void read_providers(ConfigReader& reader, const YamlNode& node, Draft& draft);
+void read_aliases(ConfigReader& reader, const YamlNode& node, Draft& draft);
+void read_cache_rules(ConfigReader& reader, const YamlNode& node, Draft& draft);
+void read_listen(ConfigReader& reader, const YamlNode& node, Draft& draft);
+void read_trusted_proxies(ConfigReader& reader, const YamlNode& node, Draft& draft);
+void read_origins(ConfigReader& reader, const YamlNode& node, Draft& draft);
+void read_routes(ConfigReader& reader, const YamlNode& node, Draft& draft);
+
+/// Makes the catalog of the draft's providers, or of the two that are there by default.
+void finish_providers(ConfigReader& reader, Draft& draft);
+
+} // namespace larder::app
