@@ -40,12 +40,13 @@ public:
     }
     [[nodiscard]] std::vector<std::string> lines() const {
         std::vector<std::string> lines;
-        std::string all = text();
-        for (std::size_t end = all.find('\n'); end != std::string::npos; end = all.find('\n')) {
-            lines.push_back(all.substr(0, end));
-            all.erase(0, end + 1);
+        const std::string all = text();
+        std::size_t at = 0;
+        for (std::size_t end = all.find('\n'); end != std::string::npos; end = all.find('\n', at)) {
+            lines.push_back(all.substr(at, end - at));
+            at = end + 1;
         }
-        EXPECT_EQ(all, "") << "the last line has no end";
+        EXPECT_EQ(at, all.size()) << "the last line has no end";
         return lines;
     }
 
@@ -326,6 +327,7 @@ TEST(Log, LosesNoLineWhenItStopsUnderWay) {
     const Output after_stop;
     const StderrTo redirected(after_stop.fd());
     const Output output;
+    const std::uint64_t dropped_before = dropped_lines();
     start({.fd = output.fd()});
     std::atomic<bool> ends = false;
     std::atomic<std::size_t> made = 0;
@@ -346,7 +348,13 @@ TEST(Log, LosesNoLineWhenItStopsUnderWay) {
     ends = true;
     for (std::thread& thread : threads)
         thread.join();
-    EXPECT_EQ(output.lines().size() + after_stop.lines().size(), made);
+    // On a busy machine a buffer may fill up: what is dropped is counted.
+    const auto count = [](const std::vector<std::string>& lines) {
+        return static_cast<std::size_t>(std::ranges::count_if(
+            lines, [](const std::string& line) { return line.contains("\"msg\":\"m\""); }));
+    };
+    EXPECT_EQ(count(output.lines()) + count(after_stop.lines()) + dropped_lines() - dropped_before,
+              made);
 }
 
 TEST(Log, GoesToStderrAtOnceBeforeItStartsAndAfterItStopped) {
