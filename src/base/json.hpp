@@ -39,6 +39,8 @@ class Document;
 class Value {
 public:
     Value(const Document* document, std::uint32_t index) : document_(document), index_(index) {}
+    [[nodiscard]] const Document& document() const { return *document_; }
+    [[nodiscard]] std::uint32_t index() const { return index_; } // of its Node
     [[nodiscard]] Kind kind() const;
     [[nodiscard]] bool is(Kind kind) const { return this->kind() == kind; }
     [[nodiscard]] std::string_view raw() const; // the bytes as they came

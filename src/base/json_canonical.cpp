@@ -14,7 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <deque>
+#include <list>
 
 namespace larder::json {
 
@@ -82,101 +82,108 @@ void write_number(std::string& out, Value value) {
 
 class CanonicalWriter {
 public:
-    CanonicalWriter(std::string& out, const CanonicalOptions& options)
-        : out_(out), options_(options) {}
+    CanonicalWriter(std::string& out, const Document& document, const CanonicalOptions& options)
+        : out_(out), document_(document), options_(options) {}
 
-    void write(Value value, Order order, bool is_top) {
-        switch (value.kind()) {
+    void write(std::uint32_t index, Order order, bool is_top) {
+        const Node& node = document_.node(index);
+        switch (node.kind) {
         case Kind::kNull:
         case Kind::kTrue:
         case Kind::kFalse:
-            out_.append(value.raw());
+            out_.append(raw(node));
             return;
         case Kind::kNumber:
-            write_number(out_, value);
+            write_number(out_, Value(&document_, index));
             return;
         case Kind::kString:
-            if (const auto plain = value.as_plain_string())
-                out_.append(value.raw()); // the parser has seen that nothing in it needs an escape
-            else
-                write_string(out_, *value.as_string());
+            if (node.escaped)
+                write_string(out_, internal::unescape(inner(node)));
+            else // the parser has seen that nothing in it needs an escape
+                out_.append(raw(node));
             return;
         case Kind::kArray:
-            write_array(value, order);
+            write_array(index, order);
             return;
         case Kind::kObject:
-            write_object(value, order, is_top);
+            write_object(index, order, is_top);
         }
     }
 
 private:
     struct Member {
         std::string_view name; // unescaped
-        Value value;
+        std::uint32_t key = 0; // the name's node; the value's is the next
     };
 
-    void write_array(Value array, Order order) {
+    [[nodiscard]] std::string_view raw(const Node& node) const {
+        return document_.text().substr(node.begin, node.end - node.begin);
+    }
+
+    [[nodiscard]] std::string_view inner(const Node& string) const {
+        return document_.text().substr(string.begin + 1, string.end - string.begin - 2);
+    }
+
+    void write_array(std::uint32_t array, Order order) {
+        const std::uint32_t end = document_.node(array).next;
         out_.push_back('[');
-        bool is_first = true;
-        array.for_each_element([&](Value element) {
-            if (!is_first)
+        for (std::uint32_t index = array + 1; index < end; index = document_.node(index).next) {
+            if (index > array + 1)
                 out_.push_back(',');
-            is_first = false;
-            write(element, order, false);
-            return true;
-        });
+            write(index, order, false);
+        }
         out_.push_back(']');
     }
 
-    void write_object(Value object, Order order, bool is_top) {
+    void write_object(std::uint32_t object, Order order, bool is_top) {
         const std::size_t base = members_.size();
-        const std::size_t kept_names = names_.size();
         collect(object, is_top);
-        const auto members = [&] { return std::span(members_).subspan(base); };
+        const std::size_t end = members_.size();
         if (order == Order::kFree)
-            std::ranges::sort(members(), {}, &Member::name);
+            std::ranges::sort(std::span(members_).subspan(base), {}, &Member::name);
         out_.push_back('{');
-        const std::size_t count = members().size();
-        for (std::size_t index = 0; index < count; ++index) {
-            const Member member = members_[base + index]; // inner objects grow members_
-            if (index > 0)
+        for (std::size_t index = base; index < end; ++index) {
+            const Member member = members_[index]; // inner objects grow members_
+            if (index > base)
                 out_.push_back(',');
-            write_string(out_, member.name);
+            write(member.key, order, false);
             out_.push_back(':');
-            write(member.value, order_inside(order, member.name), false);
+            write(member.key + 1, order_inside(order, member.name), false);
         }
         out_.push_back('}');
-        members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(base), members_.end());
-        names_.resize(kept_names);
+        members_.resize(base);
     }
 
     [[nodiscard]] Order order_inside(Order outer, std::string_view name) const {
         return outer == Order::kFree && options_.order ? options_.order(name) : outer;
     }
 
-    void collect(Value object, bool is_top) {
-        const char* const text = object.raw().data();
-        const std::size_t length = object.raw().size();
-        object.for_each_member([&](std::string_view name, Value value) {
-            if (is_top && std::ranges::find(options_.skip_top, name) != options_.skip_top.end())
-                return true;
-            const bool is_in_text =
-                std::less_equal<>{}(text, name.data()) && std::less<>{}(name.data(), text + length);
-            members_.push_back({is_in_text ? name : names_.emplace_back(name), value});
-            return true;
-        });
+    void collect(std::uint32_t object, bool is_top) {
+        const std::uint32_t end = document_.node(object).next;
+        for (std::uint32_t key = object + 1; key < end; key = document_.node(key + 1).next) {
+            const Node& node = document_.node(key);
+            std::string_view name = inner(node);
+            if (node.escaped)
+                name = names_.emplace_back(internal::unescape(name));
+            const bool is_left_out =
+                is_top && std::ranges::find(options_.skip_top, name) != options_.skip_top.end();
+            if (!is_left_out)
+                members_.push_back({.name = name, .key = key});
+        }
     }
 
     std::string& out_;
+    const Document& document_;
     const CanonicalOptions& options_;
-    std::vector<Member> members_;   // of all objects that are being written, the innermost last
-    std::deque<std::string> names_; // unescaped ones that members_ looks at
+    std::vector<Member> members_;  // of all objects that are being written, the innermost last
+    std::list<std::string> names_; // unescaped ones that members_ looks at
 };
 
 } // namespace
 
 void write_canonical(std::string& out, Value value, const CanonicalOptions& options) {
-    CanonicalWriter(out, options).write(value, Order::kFree, true);
+    out.reserve(out.size() + value.raw().size());
+    CanonicalWriter(out, value.document(), options).write(value.index(), Order::kFree, true);
 }
 
 } // namespace larder::json

@@ -416,6 +416,7 @@ Task<Result<void>> Connection::reply(Response response) {
     append_status_line(head, response.status);
     for (const auto& [name, value] : response.fields)
         ((head += name) += ": ").append(value) += "\r\n";
+    head += response.head_lines;
     if (response.status != 204 && response.status != 304) {
         head += "Content-Length: ";
         append_number(head, response.body.size());
@@ -443,7 +444,8 @@ Task<Result<void>> Connection::reply_raw(std::string_view constant_head,
     co_return co_await send(parts);
 }
 
-Task<Result<void>> Connection::begin_stream(int status, OwnedFields fields) {
+Task<Result<void>> Connection::begin_stream(int status, OwnedFields fields,
+                                            std::string_view head_lines) {
     LARDER_ASSERT(!replied());
     status_ = status;
     streaming_ = true;
@@ -455,6 +457,7 @@ Task<Result<void>> Connection::begin_stream(int status, OwnedFields fields) {
     append_status_line(head, status);
     for (const auto& [name, value] : fields)
         ((head += name) += ": ").append(value) += "\r\n";
+    head += head_lines;
     if (chunked_)
         head += "Transfer-Encoding: chunked\r\n";
     append_ending(head);

@@ -56,7 +56,8 @@ public:
     Task<Result<void>> reply(Response response) override;
     Task<Result<void>> reply_raw(std::string_view constant_head, std::string_view changing_head,
                                  std::string_view body) override;
-    Task<Result<void>> begin_stream(int status, OwnedFields fields) override;
+    Task<Result<void>> begin_stream(int status, OwnedFields fields,
+                                    std::string_view head_lines) override;
     Task<Result<void>> write(std::string_view bytes) override;
     Task<Result<void>> end_stream() override;
     void abort() override;

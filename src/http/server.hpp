@@ -24,6 +24,7 @@ namespace larder::http {
 struct Response {
     int status = 200;
     OwnedFields fields;
+    std::string head_lines; // more fields, as whole lines with CRLF
     std::string body;
     bool close = false; // end the connection after it
 };
@@ -47,7 +48,8 @@ public:
     virtual Task<Result<void>> reply_raw(std::string_view constant_head,
                                          std::string_view changing_head, std::string_view body) = 0;
     /// Begins a reply of unknown length: chunked, or until close for HTTP/1.0.
-    virtual Task<Result<void>> begin_stream(int status, OwnedFields fields) = 0;
+    virtual Task<Result<void>> begin_stream(int status, OwnedFields fields,
+                                            std::string_view head_lines) = 0;
     /// Sends more of it; returns when the bytes are with the kernel (back-pressure). kCancelled
     /// when the client has gone.
     virtual Task<Result<void>> write(std::string_view bytes) = 0;

@@ -2,11 +2,35 @@
 // lines are read where they stand; only a line that is cut by a piece's end is copied.
 #include "http/sse.hpp"
 
+#include <algorithm>
+
 namespace larder::http {
 
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+/// Finds line ends in what is left of a text, each of its bytes looked at about twice in all.
+class LineEnds {
+public:
+    explicit LineEnds(std::string_view text) : feed_(text.find('\n')), size_(text.size()) {}
+    /// The first \r or \n in `left`, which is a suffix of the text; npos when there is none.
+    std::size_t next(std::string_view left) {
+        const std::size_t passed = size_ - left.size();
+        if (feed_ != std::string_view::npos && feed_ < passed) {
+            const std::size_t found = left.find('\n');
+            feed_ = found == std::string_view::npos ? found : found + passed;
+        }
+        if (feed_ == std::string_view::npos)
+            return left.find('\r');
+        const std::size_t feed = feed_ - passed;
+        return std::min(left.substr(0, feed).find('\r'), feed);
+    }
+
+private:
+    std::size_t feed_; // of the next \n in the text
+    std::size_t size_;
+};
 
 } // namespace
 
@@ -16,6 +40,7 @@ bool SseDecoder::is_over_bound(std::size_t more) const {
 }
 
 Result<void> SseDecoder::feed(std::string_view bytes, std::vector<SseEvent>& events) {
+    LineEnds line_ends(bytes);
     while (!bytes.empty()) {
         if (after_cr_) { // the second half of a \r\n
             after_cr_ = false;
@@ -24,7 +49,7 @@ Result<void> SseDecoder::feed(std::string_view bytes, std::vector<SseEvent>& eve
                 continue;
             }
         }
-        const std::size_t end = bytes.find_first_of("\r\n");
+        const std::size_t end = line_ends.next(bytes);
         const std::string_view piece = bytes.substr(0, end);
         if (is_over_bound(piece.size()))
             return fail(ErrorCode::kTooLarge, "an event of the stream is over its limit of bytes");
@@ -89,8 +114,9 @@ bool SseDecoder::at_boundary() const {
 void write_sse(std::string& out, std::string_view name, std::string_view data) {
     if (!name.empty())
         out.append("event: ").append(name).append("\n");
+    LineEnds line_ends(data);
     for (;;) {
-        const std::size_t end = data.find_first_of("\r\n");
+        const std::size_t end = line_ends.next(data);
         out.append("data: ").append(data.substr(0, end)).append("\n");
         if (end == std::string_view::npos)
             break;

@@ -1,0 +1,220 @@
+#include "api/application.hpp"
+
+#include "api/cors.hpp"
+#include "base/hash.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "limit/headers.hpp"
+
+#include <algorithm>
+#include <exception>
+
+namespace larder::api {
+namespace {
+
+/// The client's own id where it is harmless, else a new one.
+std::string make_request_id(const http::Fields& fields) {
+    if (const auto given = fields.find("x-request-id")) {
+        const auto harmless = [](char c) {
+            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                   c == '-' || c == '_' || c == '.';
+        };
+        if (!given->empty() && given->size() <= 64 && std::ranges::all_of(*given, harmless))
+            return std::string(*given);
+    }
+    const std::uint64_t id = random_u64();
+    return text::hex({reinterpret_cast<const char*>(&id), sizeof id});
+}
+
+bool has_coded_body(const http::RequestHead& head) {
+    const auto coding = head.fields.find("content-encoding");
+    return coding && !text::equals_ignoring_case(*coding, "identity");
+}
+
+bool is_expensive(const Settings& settings, const Context& context) {
+    const std::string route =
+        std::string(context.route->method) + ' ' + std::string(context.route->path);
+    return std::ranges::any_of(settings.expensive_routes, [&](const std::string& pattern) {
+        return text::matches_glob(pattern, route);
+    });
+}
+
+} // namespace
+
+std::shared_ptr<const Settings> SettingsHolder::get() const {
+    struct Kept {
+        const SettingsHolder* holder = nullptr;
+        std::uint64_t version = 0;
+        std::shared_ptr<const Settings> settings;
+    };
+    thread_local Kept kept;
+    const std::uint64_t version = version_.load(std::memory_order_acquire);
+    if (kept.holder != this || kept.version != version) {
+        const std::lock_guard lock(mutex_);
+        kept = {this, version, newest_};
+    }
+    return kept.settings;
+}
+
+void SettingsHolder::set(std::shared_ptr<const Settings> settings) {
+    const std::lock_guard lock(mutex_);
+    newest_ = std::move(settings);
+    version_.fetch_add(1, std::memory_order_release);
+}
+
+Application::Application(SettingsHolder& settings, const Clock& clock,
+                         limit::MemoryLimiter& limiter, LlmRoutes& llm, OperationRoutes& operation,
+                         metrics::Registry& registry)
+    : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), operation_(operation),
+      telemetry_(registry) {}
+
+http::Response Application::refuse(const Error& error) const {
+    const std::string id = make_request_id({});
+    http::Response response = error_response(Style::kLlm, error, id);
+    response.fields.emplace_back("x-request-id", id);
+    return response;
+}
+
+Task<void> Application::handle(http::Exchange& exchange) {
+    const std::string request_id = make_request_id(exchange.head().fields);
+    Context context{.exchange = exchange, .settings = settings_.get(), .request_id = request_id};
+    context.head_lines.reserve(448);
+    ((context.head_lines += "x-request-id: ") += request_id) += "\r\n";
+    bool failed = false;
+    try {
+        co_await serve(context);
+    } catch (const std::exception& exception) {
+        log::Line(log::Level::kError, "a request ended by an exception")
+            .text("reqId", request_id)
+            .text("what", exception.what());
+        failed = true;
+    }
+    if (failed && exchange.replied())
+        exchange.abort();
+    else if (failed)
+        co_await reply_error(context,
+                             Error{.code = ErrorCode::kInternal, .message = "internal error"});
+    telemetry_.record(context);
+}
+
+Task<void> Application::serve(Context& context) {
+    const http::RequestHead& head = context.exchange.head();
+    const CorsDecision cors = decide_cors(context.settings->cors_origins, head);
+    context.head_lines += cors.head_lines;
+    if (cors.is_preflight) {
+        co_await reply_with(context, http::Response{.status = 204});
+        co_return;
+    }
+    std::string allow;
+    context.route = find_route(head.method_text, head.path, allow);
+    context.style = context.route != nullptr
+                        ? context.route->style
+                        : style_of(head.path, head.fields.find("anthropic-version").has_value());
+    if (context.route == nullptr) {
+        if (allow.empty()) {
+            co_await reply_error(context, {.code = ErrorCode::kNotFound,
+                                           .message = "there is nothing at this path"});
+            co_return;
+        }
+        ((context.head_lines += "Allow: ") += allow) += "\r\n";
+        co_await reply_error(
+            context, {.code = ErrorCode::kMethodNotAllowed, .message = "this path takes " + allow});
+        co_return;
+    }
+    if (auto known = authenticate(context); !known) {
+        co_await reply_error(context, known.error());
+        co_return;
+    }
+    http::Response refusal;
+    if (context.route->tier != Tier::kNone && !limit(context, refusal)) {
+        context.error_code = "rate_limited";
+        co_await reply_with(context, std::move(refusal));
+        co_return;
+    }
+    if (has_coded_body(head)) {
+        co_await reply_error(context, {.code = ErrorCode::kUnsupportedMedia,
+                                       .message = "a body with a Content-Encoding is not taken",
+                                       .field = "content-encoding"});
+        co_return;
+    }
+    co_await dispatch(context);
+}
+
+Result<void> Application::authenticate(Context& context) const {
+    const http::RequestHead& head = context.exchange.head();
+    const Settings& settings = *context.settings;
+    context.client = context.exchange.peer();
+    if (!settings.trusted_proxies.empty())
+        context.client = net::client_address(context.client, head.fields.joined("x-forwarded-for"),
+                                             settings.trusted_proxies);
+    if (context.route->scopes == 0)
+        return {};
+    LARDER_TRY(context.principal, settings.authenticator.authenticate(
+                                      {.authorization = head.fields.find("authorization"),
+                                       .x_api_key = head.fields.find("x-api-key")}));
+    return settings.authenticator.authorize(*context.principal, context.route->scopes,
+                                            context.exchange.peer().is_loopback());
+}
+
+const limit::Rule& Application::rule_of(const Context& context, std::uint8_t& rule_id) const {
+    const Settings& settings = *context.settings;
+    if (!settings.expensive_routes.empty() && is_expensive(settings, context)) {
+        rule_id = 2;
+        return settings.expensive;
+    }
+    rule_id = context.route->tier == Tier::kLlm ? 0 : 1;
+    return rule_id == 0 ? settings.llm : settings.standard;
+}
+
+/// Takes one call and adds the limit's fields to the reply; false with a refusal when there is none
+/// left.
+bool Application::limit(Context& context, http::Response& refusal) {
+    std::uint8_t rule_id = 0;
+    const limit::Rule& rule = rule_of(context, rule_id);
+    if (rule.max == 0)
+        return true;
+    const std::int64_t now_ms = clock_.epoch_ms();
+    limit::Decision decision;
+    if (context.principal != nullptr && context.principal->known) {
+        decision = limiter_.take(rule, rule_id,
+                                 {limit::Subject::Kind::kUser, context.principal->user}, now_ms);
+    } else {
+        const std::string address = net::limit_subject(context.client);
+        decision = limiter_.take(rule, rule_id, {limit::Subject::Kind::kAddress, address}, now_ms);
+    }
+    limit::write_rate_headers(context.head_lines, rule, decision, now_ms);
+    if (!decision.allowed)
+        refusal = rate_limited_response(context.style, rule.message,
+                                        limit::retry_after_seconds(decision), context.request_id);
+    return decision.allowed;
+}
+
+Task<void> Application::dispatch(Context& context) {
+    switch (context.route->endpoint) {
+    case Endpoint::kGenerate:
+        return llm_.complete(context, protocol::Dialect::kLlm);
+    case Endpoint::kChatCompletions:
+        return llm_.complete(context, protocol::Dialect::kOpenAiChat);
+    case Endpoint::kMessages:
+        return llm_.complete(context, protocol::Dialect::kAnthropicMessages);
+    default:
+        return operation_.serve(context);
+    }
+}
+
+Task<void> reply_with(Context& context, http::Response response) {
+    response.head_lines = context.head_lines;
+    co_await context.exchange.reply(std::move(response));
+}
+
+Task<void> reply_error(Context& context, const Error& error) {
+    if (error.code == ErrorCode::kCancelled && context.exchange.gone())
+        context.exchange.abort();
+    if (context.exchange.replied() || context.exchange.gone())
+        co_return;
+    context.error_code = name_of(error.code);
+    http::Response response = error_response(context.style, error, context.request_id);
+    co_await reply_with(context, std::move(response));
+}
+
+} // namespace larder::api

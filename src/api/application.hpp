@@ -1,0 +1,59 @@
+// The steps that every request goes through, outside in: request id | last-resort catch | CORS |
+// route | who asks | limit | handler | log and metrics. Shared by all threads.
+#pragma once
+
+#include "api/context.hpp"
+#include "api/llm_routes.hpp"
+#include "api/operation_routes.hpp"
+#include "api/settings.hpp"
+#include "api/telemetry.hpp"
+#include "base/time.hpp"
+#include "limit/limiter.hpp"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace larder::api {
+
+/// Hands out the current settings; each thread keeps its own pointer and looks at a counter to see
+/// whether it is still the newest.
+class SettingsHolder {
+public:
+    explicit SettingsHolder(std::shared_ptr<const Settings> settings)
+        : newest_(std::move(settings)) {}
+    [[nodiscard]] std::shared_ptr<const Settings> get() const;
+    void set(std::shared_ptr<const Settings> settings);
+
+private:
+    mutable std::mutex mutex_;
+    std::shared_ptr<const Settings> newest_;
+    std::atomic<std::uint64_t> version_{1};
+};
+
+class Application {
+public:
+    Application(SettingsHolder& settings, const Clock& clock, limit::MemoryLimiter& limiter,
+                LlmRoutes& llm, OperationRoutes& operation, metrics::Registry& registry);
+    /// Serves one request.
+    Task<void> handle(http::Exchange& exchange);
+    /// The reply to a head that is no request.
+    [[nodiscard]] http::Response refuse(const Error& error) const;
+
+private:
+    Task<void> serve(Context& context);
+    Task<void> dispatch(Context& context);
+    [[nodiscard]] Result<void> authenticate(Context& context) const;
+    [[nodiscard]] bool limit(Context& context, http::Response& refusal);
+    [[nodiscard]] const limit::Rule& rule_of(const Context& context, std::uint8_t& rule_id) const;
+
+    SettingsHolder& settings_;
+    const Clock& clock_;
+    limit::MemoryLimiter& limiter_;
+    LlmRoutes& llm_;
+    OperationRoutes& operation_;
+    Telemetry telemetry_;
+};
+
+} // namespace larder::api

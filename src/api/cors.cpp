@@ -1,0 +1,47 @@
+#include "api/cors.hpp"
+
+#include <algorithm>
+
+namespace larder::api {
+namespace {
+
+constexpr std::string_view kExposed =
+    "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, "
+    "Retry-After, "
+    "x-larder-cache, x-larder-upstream-request-id, Age, ETag, x-request-id";
+constexpr std::string_view kPreflight =
+    "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE\r\n"
+    "Access-Control-Allow-Headers: Authorization, Content-Type, Cache-Control, If-Match, "
+    "x-api-key, x-request-id, x-larder-ttl, "
+    "x-larder-variant, x-larder-route, anthropic-version, anthropic-beta, "
+    "anthropic-dangerous-direct-browser-access, "
+    "openai-organization, openai-project\r\n"
+    "Access-Control-Max-Age: 7200\r\n";
+
+} // namespace
+
+CorsDecision decide_cors(const std::vector<std::string>& origins, const http::RequestHead& head) {
+    CorsDecision decision;
+    if (origins.empty())
+        return decision;
+    const auto origin = head.fields.find("origin");
+    if (!origin)
+        return decision;
+    decision.is_preflight = head.method == http::Method::kOptions &&
+                            head.fields.find("access-control-request-method").has_value();
+    const bool listed = std::ranges::any_of(
+        origins, [&](const std::string& one) { return one == "*" || one == *origin; });
+    if (!listed) {
+        decision.head_lines = "Vary: Origin\r\n";
+        return decision;
+    }
+    decision.head_lines =
+        "Access-Control-Allow-Origin: " + std::string(*origin) + "\r\nVary: Origin\r\n";
+    if (decision.is_preflight)
+        decision.head_lines += kPreflight;
+    else
+        ((decision.head_lines += "Access-Control-Expose-Headers: ") += kExposed) += "\r\n";
+    return decision;
+}
+
+} // namespace larder::api

@@ -1,0 +1,231 @@
+#include "api/errors.hpp"
+
+#include "base/json.hpp"
+#include "http/sse.hpp"
+
+#include <array>
+
+namespace larder::api {
+namespace {
+
+struct Row {
+    ErrorCode code;
+    int status;
+    std::string_view llm;       // `code` of the contract
+    std::string_view openai;    // `type`
+    std::string_view anthropic; // `type`
+};
+
+constexpr std::array kTable{
+    Row{ErrorCode::kInvalidRequest, 400, "invalid_request", "invalid_request_error",
+        "invalid_request_error"},
+    Row{ErrorCode::kUnauthorized, 401, "unauthorized", "invalid_request_error",
+        "authentication_error"},
+    Row{ErrorCode::kForbidden, 403, "forbidden", "invalid_request_error", "permission_error"},
+    Row{ErrorCode::kNotFound, 404, "not_found", "invalid_request_error", "not_found_error"},
+    Row{ErrorCode::kModelNotFound, 404, "model_not_found", "invalid_request_error",
+        "not_found_error"},
+    Row{ErrorCode::kMethodNotAllowed, 405, "method_not_allowed", "invalid_request_error",
+        "invalid_request_error"},
+    Row{ErrorCode::kConflict, 412, "conflict", "invalid_request_error", "invalid_request_error"},
+    Row{ErrorCode::kNotCached, 504, "not_cached", "server_error", "timeout_error"},
+    Row{ErrorCode::kTooLarge, 413, "body_too_large", "invalid_request_error", "request_too_large"},
+    Row{ErrorCode::kHeadTooLarge, 431, "head_too_large", "invalid_request_error",
+        "invalid_request_error"},
+    Row{ErrorCode::kUnsupportedMedia, 415, "unsupported_media_type", "invalid_request_error",
+        "invalid_request_error"},
+    Row{ErrorCode::kRateLimited, 429, "rate_limited", "requests", "rate_limit_error"},
+    Row{ErrorCode::kProviderUnconfigured, 503, "provider_unconfigured", "server_error",
+        "api_error"},
+    Row{ErrorCode::kProviderRejected, 502, "provider_error", "server_error", "api_error"},
+    Row{ErrorCode::kProviderUnreadable, 502, "provider_unreadable", "server_error", "api_error"},
+    Row{ErrorCode::kProviderUnavailable, 502, "provider_unavailable", "server_error", "api_error"},
+    Row{ErrorCode::kProviderOverloaded, 503, "provider_overloaded", "server_error",
+        "overloaded_error"},
+    Row{ErrorCode::kTimeout, 504, "timeout", "server_error", "timeout_error"},
+    Row{ErrorCode::kCancelled, 503, "cancelled", "server_error", "api_error"},
+    Row{ErrorCode::kOverloaded, 503, "overloaded", "server_error", "overloaded_error"},
+    Row{ErrorCode::kStore, 503, "store_unavailable", "server_error", "api_error"},
+    Row{ErrorCode::kInternal, 500, "internal_error", "server_error", "api_error"},
+};
+
+const Row& row_of(ErrorCode code) {
+    for (const Row& row : kTable) {
+        if (row.code == code)
+            return row;
+    }
+    return kTable.back();
+}
+
+void add_text(std::string& out, std::string_view name, std::string_view value) {
+    ((out += '"') += name) += "\":";
+    json::write_string(out, value);
+}
+
+/// OpenAI's `code` where its SDKs look at it.
+std::string_view openai_code(const Error& error) {
+    if (!error.detail.empty())
+        return error.detail;
+    switch (error.code) {
+    case ErrorCode::kUnauthorized:
+        return "invalid_api_key";
+    case ErrorCode::kRateLimited:
+        return "rate_limit_exceeded";
+    case ErrorCode::kInvalidRequest:
+        return {};
+    default:
+        return row_of(error.code).llm;
+    }
+}
+
+std::string llm_body(const Error& error, std::string_view code, std::string_view request_id) {
+    std::string body = "{";
+    add_text(body, "error", error.message);
+    add_text(body += ',', "code", code);
+    if (!error.field.empty())
+        add_text(body += ',', "field", error.field);
+    if (error.position)
+        body += ",\"position\":" + std::to_string(*error.position);
+    add_text(body += ',', "requestId", request_id);
+    return body += '}';
+}
+
+std::string openai_body(const Error& error, std::string_view type) {
+    std::string body = "{\"error\":{";
+    add_text(body, "message", error.message);
+    add_text(body += ',', "type", type);
+    body += ",\"param\":";
+    if (error.field.empty())
+        body += "null";
+    else
+        json::write_string(body, error.field);
+    body += ",\"code\":";
+    if (const auto code = openai_code(error); code.empty())
+        body += "null";
+    else
+        json::write_string(body, code);
+    return body += "}}";
+}
+
+std::string anthropic_body(const Error& error, std::string_view type, std::string_view request_id) {
+    std::string body = R"({"type":"error","error":{)";
+    add_text(body, "type", type);
+    const std::string at = error.field.empty() ? "" : error.field + ": ";
+    add_text(body += ',', "message",
+             error.message.contains(error.field) ? error.message : at + error.message);
+    body += "},";
+    add_text(body, "request_id", request_id);
+    return body += '}';
+}
+
+http::Response json_response(int status, std::string body) {
+    http::Response response;
+    response.status = status;
+    response.fields.emplace_back("Content-Type", "application/json");
+    response.body = std::move(body);
+    return response;
+}
+
+/// The provider's own words, wherever its shape has them.
+std::string provider_message(std::string_view body) {
+    const auto document = json::parse(body);
+    if (!document)
+        return {};
+    const json::Value root = document->root();
+    auto inner = root.find("error");
+    if (inner && inner->is(json::Kind::kString))
+        return *inner->as_string();
+    const auto message = (inner ? *inner : root).find("message");
+    return message ? message->as_string().value_or("") : "";
+}
+
+/// Under /llm the caller is not the provider's customer: what concerns our own account at the
+/// provider is our failure.
+int status_under_llm(int status) {
+    switch (status) {
+    case 400:
+    case 404:
+    case 408:
+    case 409:
+    case 413:
+    case 422:
+    case 429:
+        return status;
+    default:
+        return 502;
+    }
+}
+
+} // namespace
+
+int status_of(const Error& error) {
+    return row_of(error.code).status;
+}
+
+std::string_view name_of(ErrorCode code) {
+    return row_of(code).llm;
+}
+
+std::string error_body(Style style, const Error& error, std::string_view request_id) {
+    const Row& row = row_of(error.code);
+    switch (style) {
+    case Style::kLlm:
+        return llm_body(error, error.detail.empty() ? row.llm : std::string_view(error.detail),
+                        request_id);
+    case Style::kOpenAi:
+        return openai_body(error, row.openai);
+    case Style::kAnthropic:
+        return anthropic_body(error, row.anthropic, request_id);
+    }
+    return {};
+}
+
+http::Response error_response(Style style, const Error& error, std::string_view request_id) {
+    http::Response response = json_response(status_of(error), error_body(style, error, request_id));
+    if (error.code == ErrorCode::kProviderOverloaded || error.code == ErrorCode::kOverloaded)
+        response.fields.emplace_back("Retry-After", "1");
+    if (error.code == ErrorCode::kUnauthorized)
+        response.fields.emplace_back("WWW-Authenticate", "Bearer");
+    return response;
+}
+
+http::Response rate_limited_response(Style style, std::string_view message,
+                                     std::int64_t retry_after_s, std::string_view request_id) {
+    const Error error{.code = ErrorCode::kRateLimited, .message = std::string(message)};
+    if (style != Style::kLlm)
+        return json_response(429, error_body(style, error, request_id));
+    std::string body = "{";
+    add_text(body, "error", message);
+    body += ",\"retryAfter\":" + std::to_string(retry_after_s) + ',';
+    add_text(body, "code", "rate_limited");
+    add_text(body += ',', "requestId", request_id);
+    return json_response(429, body += '}');
+}
+
+http::Response provider_error_response(Style style, int status, std::string_view body,
+                                       std::string_view content_type, std::string_view provider,
+                                       std::string_view request_id) {
+    if (style != Style::kLlm) {
+        http::Response response;
+        response.status = status;
+        response.fields.emplace_back("Content-Type", content_type);
+        response.body = body;
+        return response;
+    }
+    const std::string said = provider_message(body);
+    Error error{.code = ErrorCode::kProviderRejected,
+                .message = "provider " + std::string(provider) + " answered " +
+                           std::to_string(status) + (said.empty() ? "" : ": " + said)};
+    if (status == 429)
+        error.detail = "provider_rate_limited";
+    return json_response(status_under_llm(status), error_body(style, error, request_id));
+}
+
+std::string error_event(Style style, const Error& error, std::string_view request_id) {
+    std::string event;
+    http::write_sse(event, style == Style::kOpenAi ? "" : "error",
+                    error_body(style, error, request_id));
+    return event;
+}
+
+} // namespace larder::api

@@ -1,0 +1,262 @@
+#include "api/llm_routes.hpp"
+
+#include "base/text.hpp"
+#include "http/sse.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace larder::api {
+namespace {
+
+using gateway::ClientForm;
+using gateway::Outcome;
+using protocol::Dialect;
+
+/// The client's fields that go to the provider, per API. What is forwarded is in the key, and what
+/// isn't in the key isn't forwarded.
+http::OwnedFields forwarded_fields(Dialect dialect, const http::Fields& fields) {
+    static constexpr std::array<std::string_view, 3> kOpenAi{"openai-beta", "openai-organization",
+                                                             "openai-project"};
+    static constexpr std::array<std::string_view, 2> kAnthropic{"anthropic-beta",
+                                                                "anthropic-version"};
+    http::OwnedFields forwarded;
+    if (dialect == Dialect::kLlm)
+        return forwarded;
+    const std::span<const std::string_view> names =
+        dialect == Dialect::kOpenAiChat ? std::span<const std::string_view>(kOpenAi) : kAnthropic;
+    for (const std::string_view name : names) {
+        if (fields.count(name) > 0)
+            forwarded.emplace_back(name, fields.joined(name));
+    }
+    return forwarded;
+}
+
+void add_cache_lines(std::string& lines, Outcome outcome, std::int64_t age_s) {
+    ((lines += "x-larder-cache: ") += gateway::name_of(outcome)) += "\r\nAge: ";
+    std::array<char, 24> digits{};
+    const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), age_s);
+    lines.append(digits.data(), end);
+    lines += "\r\n";
+}
+
+/// Whether a provider's failure is one that a stale entry may stand in for.
+bool is_failure(const gateway::FlightEnd& end) {
+    if (end.error)
+        return end.error->code != ErrorCode::kCancelled;
+    return end.provider_status >= 500 || end.provider_status == 429;
+}
+
+/// Appends the blocks as `form` shows them.
+void write_blocks(std::string& out, std::span<const std::shared_ptr<const gateway::Block>> blocks,
+                  ClientForm form) {
+    for (const auto& block : blocks) {
+        if (form == ClientForm::kLlmStream) {
+            if (!block->text.empty())
+                protocol::write_llm_delta(out, block->text);
+        } else if (!block->usage_only || form == ClientForm::kNativeStreamWithUsage) {
+            out += block->raw;
+        }
+    }
+}
+
+} // namespace
+
+Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
+    const http::RequestHead& head = context.exchange.head();
+    const std::size_t most = context.settings->max_body;
+    BudgetShare share(budget_);
+    const bool has_length = head.framing.kind == http::BodyFraming::Kind::kLength;
+    if (has_length && head.framing.length <= most && !share.grow(head.framing.length)) {
+        co_await reply_error(context,
+                             {.code = ErrorCode::kOverloaded,
+                              .message = "too many bytes are in flight, try again in a moment"});
+        co_return;
+    }
+    auto body = co_await context.exchange.read_body(most);
+    if (!body) {
+        co_await reply_error(context, body.error());
+        co_return;
+    }
+    if (!has_length && !share.grow(body->size())) {
+        co_await reply_error(context,
+                             {.code = ErrorCode::kOverloaded,
+                              .message = "too many bytes are in flight, try again in a moment"});
+        co_return;
+    }
+    auto directives =
+        gateway::read_directives(head.fields, context.settings->gateway->cache.ttl_max);
+    if (!directives) {
+        co_await reply_error(context, directives.error());
+        co_return;
+    }
+    const gateway::Inquiry inquiry{.dialect = dialect,
+                                   .body = *body,
+                                   .query =
+                                       dialect == Dialect::kLlm ? std::string_view() : head.query,
+                                   .name_space = context.principal->name_space,
+                                   .user = context.principal->user,
+                                   .forwarded = forwarded_fields(dialect, head.fields),
+                                   .directives = *directives};
+    co_await answer(context, inquiry);
+}
+
+Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) {
+    const gateway::Directives& directives = inquiry.directives;
+    const Sha256 alias = gateway_.alias_key(*context.settings->gateway, inquiry);
+    ClientForm form = ClientForm::kLlmPlain;
+    if (auto found = gateway_.find_alias(alias, *context.settings->gateway, directives, form)) {
+        co_await reply_found(context, *std::move(found), form, Outcome::kHit);
+        co_return;
+    }
+    auto prepared = gateway_.prepare(context.settings->gateway, inquiry);
+    if (!prepared) {
+        co_await reply_error(context, prepared.error());
+        co_return;
+    }
+    gateway_.learn_alias(alias, *prepared);
+    context.provider = prepared->target.provider->name;
+    context.model = prepared->target.model;
+    form = prepared->form;
+    std::optional<gateway::Found> stale;
+    if (prepared->may_read) {
+        auto found = co_await gateway_.look_up(*prepared, directives);
+        if (found && found->fresh) {
+            co_await reply_found(context, *std::move(found), form, Outcome::kHit);
+            co_return;
+        }
+        stale = std::move(found);
+    }
+    if (directives.only_if_cached) {
+        context.outcome = gateway::name_of(Outcome::kMiss);
+        co_await reply_error(context, {.code = ErrorCode::kNotCached,
+                                       .message = "there is no kept answer (only-if-cached)"});
+        co_return;
+    }
+    const bool shared = prepared->may_join;
+    auto joined = gateway_.join(*std::move(prepared), directives, context.exchange.executor());
+    const Outcome outcome = !shared        ? Outcome::kBypass
+                            : joined.leads ? Outcome::kMiss
+                                           : Outcome::kCoalesced;
+    co_await follow(context, std::move(joined), form, outcome, std::move(stale));
+}
+
+Task<void> LlmRoutes::reply_found(Context& context, gateway::Found found, ClientForm form,
+                                  Outcome outcome) {
+    const cache::Entry& entry = *found.entry;
+    context.outcome = gateway::name_of(outcome);
+    if (context.provider.empty()) {
+        context.provider = entry.provider.view();
+        context.model = entry.model.view();
+    }
+    const auto wire = gateway::wire_form(entry, form);
+    if (!wire) {
+        co_await reply_error(context, wire.error());
+        co_return;
+    }
+    add_cache_lines(context.head_lines, outcome,
+                    std::max<std::int64_t>(clock_.epoch_ms() - entry.created_ms, 0) / 1000);
+    gateway_.record_saved(entry, outcome);
+    co_await context.exchange.reply_raw((*wire)->head, context.head_lines, (*wire)->body);
+}
+
+Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, ClientForm form,
+                             Outcome outcome, std::optional<gateway::Found> stale) {
+    http::Exchange& exchange = context.exchange;
+    const auto follower = joined.follower;
+    exchange.watch_gone([follower] { follower->signal.notify(); });
+    gateway::Flight::News news;
+    bool begun = false;
+    while (!exchange.gone()) {
+        news.blocks.clear();
+        if (!joined.flight->poll(*follower, news)) {
+            co_await follower->signal.wait();
+            continue;
+        }
+        if (gateway::is_stream(form) && news.streaming) {
+            if (!std::exchange(begun, true)) {
+                context.outcome = gateway::name_of(outcome);
+                std::string lines = context.head_lines;
+                add_cache_lines(lines, outcome, 0);
+                http::OwnedFields fields = std::move(news.fields);
+                fields.emplace_back("Content-Type", gateway::content_type_of(form));
+                fields.emplace_back("Cache-Control", "no-cache");
+                co_await exchange.begin_stream(200, std::move(fields), lines);
+            }
+            std::string out;
+            write_blocks(out, news.blocks, form);
+            co_await exchange.write(out);
+        }
+        if (news.end)
+            break;
+    }
+    exchange.watch_gone(nullptr);
+    joined.flight->leave(follower);
+    if (!news.end || exchange.gone())
+        co_return;
+    context.provider_wait_us = news.end->provider_wait_us;
+    if (!begun) {
+        co_await reply_end(context, *news.end, form, outcome, std::move(stale));
+        co_return;
+    }
+    if (news.end->error) {
+        context.error_code = name_of(news.end->error->code);
+        co_await exchange.write(error_event(context.style, *news.end->error, context.request_id));
+    } else if (form == ClientForm::kLlmStream) {
+        std::string done;
+        protocol::write_llm_done(done, gateway::make_llm_reply(*news.end->entry, *news.end->answer,
+                                                               outcome == Outcome::kCoalesced));
+        co_await exchange.write(done);
+    }
+    if (outcome == Outcome::kCoalesced && news.end->entry)
+        gateway_.record_saved(*news.end->entry, outcome);
+    co_await exchange.end_stream();
+}
+
+/// Answers a client that has got nothing yet, now that the flight is over.
+Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end, ClientForm form,
+                                Outcome outcome, std::optional<gateway::Found> stale) {
+    if (stale && is_failure(end)) {
+        co_await reply_found(context, *std::move(stale), form, Outcome::kStale);
+        co_return;
+    }
+    context.outcome = gateway::name_of(outcome);
+    add_cache_lines(context.head_lines, outcome, 0);
+    if (end.error) {
+        co_await reply_error(context, *end.error);
+        co_return;
+    }
+    for (const auto& [name, value] : end.provider_fields)
+        (((context.head_lines += name) += ": ") += value) += "\r\n";
+    if (!end.entry) {
+        context.error_code = name_of(ErrorCode::kProviderRejected);
+        co_await reply_with(context,
+                            provider_error_response(context.style, end.provider_status,
+                                                    end.provider_body, end.provider_content_type,
+                                                    context.provider, context.request_id));
+        co_return;
+    }
+    if (end.truncated) {
+        co_await reply_error(context,
+                             {.code = ErrorCode::kOverloaded,
+                              .message = "the shared answer was too large to be kept; try again"});
+        co_return;
+    }
+    const bool coalesced = outcome == Outcome::kCoalesced;
+    Result<std::string> body = form == ClientForm::kLlmPlain && end.answer
+                                   ? gateway::make_llm_reply(*end.entry, *end.answer, coalesced)
+                                   : gateway::make_body(*end.entry, form, coalesced);
+    if (!body) {
+        co_await reply_error(context, body.error());
+        co_return;
+    }
+    if (coalesced)
+        gateway_.record_saved(*end.entry, outcome);
+    http::Response response;
+    response.fields.emplace_back("Content-Type", gateway::content_type_of(form));
+    response.body = *std::move(body);
+    co_await reply_with(context, std::move(response));
+}
+
+} // namespace larder::api

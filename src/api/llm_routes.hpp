@@ -1,0 +1,32 @@
+// Completions: /llm/generate, /v1/chat/completions, /v1/messages. Reads the request, asks the
+// gateway, writes what comes.
+#pragma once
+
+#include "api/context.hpp"
+#include "base/budget.hpp"
+#include "base/time.hpp"
+#include "gateway/gateway.hpp"
+
+namespace larder::api {
+
+class LlmRoutes {
+public:
+    LlmRoutes(gateway::Gateway& gateway, MemoryBudget& budget, const Clock& clock)
+        : gateway_(gateway), budget_(budget), clock_(clock) {}
+    Task<void> complete(Context& context, protocol::Dialect dialect);
+
+private:
+    Task<void> answer(Context& context, const gateway::Inquiry& inquiry);
+    Task<void> reply_found(Context& context, gateway::Found found, gateway::ClientForm form,
+                           gateway::Outcome outcome);
+    Task<void> follow(Context& context, gateway::Gateway::Joined joined, gateway::ClientForm form,
+                      gateway::Outcome outcome, std::optional<gateway::Found> stale);
+    Task<void> reply_end(Context& context, const gateway::FlightEnd& end, gateway::ClientForm form,
+                         gateway::Outcome outcome, std::optional<gateway::Found> stale);
+
+    gateway::Gateway& gateway_;
+    MemoryBudget& budget_;
+    const Clock& clock_;
+};
+
+} // namespace larder::api

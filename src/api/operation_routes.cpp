@@ -1,0 +1,218 @@
+#include "api/operation_routes.hpp"
+
+#include "base/json.hpp"
+#include "base/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+namespace larder::api {
+namespace {
+
+http::Response json_reply(std::string body, int status = 200) {
+    http::Response response;
+    response.status = status;
+    response.fields.emplace_back("Content-Type", "application/json");
+    response.fields.emplace_back("Cache-Control", "no-store");
+    response.body = std::move(body);
+    return response;
+}
+
+void add_text(std::string& out, std::string_view name, std::string_view value) {
+    ((out += '"') += name) += "\":";
+    json::write_string(out, value);
+}
+
+void add_number(std::string& out, std::string_view name, std::int64_t value) {
+    (((out += '"') += name) += "\":") += std::to_string(value);
+}
+
+void add_price(std::string& out, std::string_view name, std::int64_t picodollars_per_token) {
+    ((out += '"') += name) += "\":";
+    json::write_double(out, static_cast<double>(picodollars_per_token) /
+                                1e6); // dollars per million tokens
+}
+
+void add_model(std::string& out, const provider::Catalog& catalog,
+               const provider::Provider& provider, std::string_view id, std::string_view alias_of) {
+    if (!out.ends_with('['))
+        out += ',';
+    add_text(out += '{', "id", id);
+    add_text(out += ',', "provider", provider.name);
+    if (!alias_of.empty())
+        add_text(out += ',', "model", alias_of);
+    if (const llm::Price* price =
+            catalog.prices.find(provider.vendor, alias_of.empty() ? id : alias_of)) {
+        out += ",\"pricePerMillionTokens\":{";
+        add_price(out, "input", price->base.input);
+        add_price(out += ',', "cachedInput", price->base.cached_input);
+        add_price(out += ',', "output", price->base.output);
+        out += '}';
+        if (price->context > 0)
+            add_number(out += ',', "contextTokens", price->context);
+    }
+    out += '}';
+}
+
+std::string_view state_name(provider::CircuitBreaker::State state) {
+    switch (state) {
+    case provider::CircuitBreaker::State::kClosed:
+        return "ok";
+    case provider::CircuitBreaker::State::kOpen:
+        return "left alone";
+    case provider::CircuitBreaker::State::kHalfOpen:
+        return "probing";
+    }
+    return "ok";
+}
+
+std::optional<std::string> query_parameter(std::string_view query, std::string_view name) {
+    for (const std::string_view pair : text::split(query, '&')) {
+        if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=')
+            return text::percent_decode(pair.substr(name.size() + 1));
+    }
+    return std::nullopt;
+}
+
+} // namespace
+
+int hit_rate(std::int64_t hits, std::int64_t misses) {
+    const std::int64_t all = hits + misses;
+    return all == 0 ? 0 : static_cast<int>((hits * 200 + all) / (all * 2));
+}
+
+std::string_view hit_rate_status(std::int64_t hits, std::int64_t misses) {
+    const std::int64_t all = hits + misses;
+    if (all == 0)
+        return "ok";
+    if (hits * 100 > all * 60)
+        return "good";
+    return hits * 100 >= all * 30 ? "ok" : "review";
+}
+
+std::string dollars_text(std::int64_t picodollars) {
+    const std::int64_t cents = (picodollars + 5'000'000'000) / 10'000'000'000;
+    std::array<char, 48> text{};
+    std::snprintf(text.data(), text.size(), "$%lld.%02lld", static_cast<long long>(cents / 100),
+                  static_cast<long long>(cents % 100));
+    return text.data();
+}
+
+Task<void> OperationRoutes::serve(Context& context) {
+    const provider::Catalog& catalog = context.settings->gateway->catalog;
+    http::Response response;
+    switch (context.route->endpoint) {
+    case Endpoint::kHealth:
+        response = json_reply(R"({"status":"ok"})");
+        break;
+    case Endpoint::kReady:
+        response = ready();
+        break;
+    case Endpoint::kMetrics:
+        response.fields.emplace_back("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+        response.body = parts_.registry.prometheus();
+        break;
+    case Endpoint::kCacheStats:
+        response = cache_stats();
+        break;
+    case Endpoint::kModels:
+        response = models(catalog);
+        break;
+    case Endpoint::kProviders:
+        response = providers(catalog);
+        break;
+    default:
+        response = purge(context.exchange.head());
+        break;
+    }
+    co_await reply_with(context, std::move(response));
+}
+
+http::Response OperationRoutes::ready() const {
+    const std::vector<Dependency> dependencies = parts_.dependencies();
+    const bool degraded =
+        std::ranges::any_of(dependencies, [](const Dependency& one) { return !one.ok; });
+    const std::string_view status = draining_ ? "draining" : degraded ? "degraded" : "ready";
+    std::string body = "{";
+    add_text(body, "status", status);
+    body += ",\"dependencies\":[";
+    for (const Dependency& one : dependencies) {
+        if (!body.ends_with('['))
+            body += ',';
+        add_text(body += '{', "name", one.name);
+        add_text(body += ',', "kind", one.kind);
+        add_text(body += ',', "state", one.ok ? "ok" : "unavailable");
+        if (!one.ok)
+            add_text(body += ',', "reason", one.reason);
+        body += '}';
+    }
+    body += "]}";
+    return json_reply(std::move(body), draining_ ? 503 : 200);
+}
+
+http::Response OperationRoutes::cache_stats() const {
+    const ledger::Totals totals = parts_.ledger.totals();
+    const std::int64_t hits = totals.hits + totals.stale + totals.coalesced;
+    std::string body = "{";
+    add_number(body, "hits", hits);
+    add_number(body += ',', "misses", totals.misses);
+    add_number(body += ',', "hitRate", hit_rate(hits, totals.misses));
+    add_text(body += ',', "estimatedSavings", dollars_text(totals.saved_picodollars));
+    add_text(body += ',', "status", hit_rate_status(hits, totals.misses));
+    add_number(body += ',', "stale", totals.stale);
+    add_number(body += ',', "coalesced", totals.coalesced);
+    add_number(body += ',', "bypassed", totals.bypassed);
+    add_number(body += ',', "providerCalls", totals.upstream_calls);
+    add_text(body += ',', "estimatedSpend", dollars_text(totals.spent_picodollars));
+    return json_reply(body += '}');
+}
+
+http::Response OperationRoutes::models(const provider::Catalog& catalog) const {
+    std::string body = "{\"models\":[";
+    for (const auto& [alias, target] : catalog.aliases) {
+        if (const provider::Provider* provider = catalog.find(target.provider))
+            add_model(body, catalog, *provider, alias, target.model);
+    }
+    for (const provider::Provider& provider : catalog.providers) {
+        const auto names =
+            provider.models.empty() ? catalog.prices.chat_models(provider.vendor) : provider.models;
+        for (const std::string& name : names)
+            add_model(body, catalog, provider, name, {});
+    }
+    return json_reply(body += "]}");
+}
+
+http::Response OperationRoutes::providers(const provider::Catalog& catalog) const {
+    std::string body = "{\"providers\":[";
+    for (const provider::Provider& provider : catalog.providers) {
+        if (!body.ends_with('['))
+            body += ',';
+        add_text(body += '{', "name", provider.name);
+        add_text(body += ',', "api",
+                 provider.dialect == protocol::Dialect::kAnthropicMessages ? "anthropic"
+                                                                           : "openai");
+        body +=
+            provider.missing_variable.empty() ? ",\"configured\":true" : ",\"configured\":false";
+        add_text(body += ',', "state",
+                 state_name(parts_.gateway.breakers().of(provider.name).state()));
+        body += '}';
+    }
+    return json_reply(body += "]}");
+}
+
+http::Response OperationRoutes::purge(const http::RequestHead& head) const {
+    const auto name_space = query_parameter(head.query, "namespace");
+    const auto model = query_parameter(head.query, "model");
+    parts_.gateway.purge(name_space.value_or(""), model.value_or(""));
+    std::string body = "{\"purged\":";
+    if (!name_space && !model)
+        json::write_string(body, "everything");
+    else
+        json::write_string(body, (name_space ? "namespace " + *name_space : "") +
+                                     (name_space && model ? ", " : "") +
+                                     (model ? "model " + *model : ""));
+    return json_reply(body += '}');
+}
+
+} // namespace larder::api

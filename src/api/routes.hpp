@@ -1,0 +1,48 @@
+// The route table: one row per endpoint. What a request needs (scope, tier, error shape) stands
+// here and nowhere else.
+#pragma once
+
+#include "api/auth.hpp"
+#include "api/errors.hpp"
+#include "http/message.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace larder::api {
+
+enum class Tier : std::uint8_t { kNone, kLlm, kStandard };
+enum class Endpoint : std::uint8_t {
+    kGenerate,
+    kChatCompletions,
+    kMessages,
+    kCacheStats,
+    kModels,
+    kProviders,
+    kPurge,
+    kHealth,
+    kReady,
+    kMetrics,
+};
+
+struct Route {
+    std::string_view method; // GET serves HEAD too
+    std::string_view path;
+    Endpoint endpoint;
+    Tier tier = Tier::kNone;
+    Scopes scopes = 0; // one of them is needed; 0: open to everybody
+    Style style = Style::kLlm;
+};
+
+[[nodiscard]] std::span<const Route> routes();
+
+/// The row of a request; nullptr with `allow` empty: no such path (404); with `allow` set: another
+/// method (405).
+const Route* find_route(std::string_view method, std::string_view path, std::string& allow);
+
+/// Whose shape an error takes on a path that has no row.
+Style style_of(std::string_view path, bool has_anthropic_version);
+
+} // namespace larder::api

@@ -1,0 +1,29 @@
+// What the API reads of the configuration: one immutable snapshot per reload, which a request keeps
+// to its end.
+#pragma once
+
+#include "api/auth.hpp"
+#include "gateway/settings.hpp"
+#include "limit/limiter.hpp"
+#include "net/address.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace larder::api {
+
+struct Settings {
+    std::shared_ptr<const gateway::Settings> gateway;
+    Authenticator authenticator;
+    limit::Rule llm;
+    limit::Rule standard;
+    limit::Rule expensive;
+    std::vector<std::string> expensive_routes; // "METHOD /path" with `*`
+    std::vector<net::Network> trusted_proxies;
+    std::vector<std::string> cors_origins;
+    std::uint64_t max_body = 32ULL << 20;
+};
+
+} // namespace larder::api

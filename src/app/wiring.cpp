@@ -1,0 +1,221 @@
+#include "app/wiring.hpp"
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "cache/backends.hpp"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+namespace larder::app {
+namespace {
+
+std::size_t thread_count(const Config& config) {
+    if (config.server.threads > 0)
+        return static_cast<std::size_t>(config.server.threads);
+    return std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::string database_path(const Config& config) {
+    return config.store == StoreKind::kSqlite ? config.sqlite_path : "";
+}
+
+void log_health(const cache::StoreHealth& health) {
+    if (health.ok)
+        log::Line(log::Level::kInfo, "the store works again").text("store", "sqlite");
+    else
+        log::Line(log::Level::kWarn, "the store is unavailable; serving on without it")
+            .text("store", "sqlite")
+            .text("reason", health.reason);
+}
+
+std::unique_ptr<cache::Store> make_store(const Config& config, const Clock& clock) {
+    if (config.store != StoreKind::kSqlite || !config.cache.enabled)
+        return nullptr;
+    return cache::make_sql_store({.path = config.sqlite_path,
+                                  .max_size_bytes = config.sqlite_max_size,
+                                  .clock = &clock,
+                                  .on_health = log_health});
+}
+
+http::ProxySettings proxy_settings(const Environment& environment) {
+    const auto either = [&](std::string_view upper, std::string_view lower) {
+        return environment.variable(upper).value_or(environment.variable(lower).value_or(""));
+    };
+    return {.https_proxy = either("HTTPS_PROXY", "https_proxy"),
+            .no_proxy = either("NO_PROXY", "no_proxy")};
+}
+
+http::ServerSettings server_settings(const ServerConfig& server) {
+    return {.listen = server.listen,
+            .head = {},
+            .max_connections = server.max_connections,
+            .head_timeout = server.head_timeout,
+            .body_timeout = server.body_timeout,
+            .idle_timeout = server.idle_timeout,
+            .write_timeout = server.write_timeout,
+            .tls_certificate = server.tls_certificate,
+            .tls_key = server.tls_key};
+}
+
+api::Authenticator make_authenticator(const Config& config) {
+    if (config.auth_mode == AuthMode::kOpen)
+        return {};
+    std::vector<api::KeyDigest> digests;
+    for (const Key& key : config.keys) {
+        api::KeyDigest digest;
+        std::memcpy(digest.digest.data(), key.sha256.data(), digest.digest.size());
+        digest.principal = {
+            .user = key.user, .name_space = key.name_space, .key_name = key.name, .known = true};
+        for (const std::string& scope : key.scopes)
+            digest.principal.scopes |= api::scope_named(scope).value_or(0);
+        digests.push_back(std::move(digest));
+    }
+    return api::Authenticator(std::move(digests));
+}
+
+/// Keys that a running program can't change.
+std::vector<std::string_view> needs_restart(const Config& before, const Config& after) {
+    std::vector<std::string_view> keys;
+    const auto note = [&](bool changed, std::string_view key) {
+        if (changed)
+            keys.push_back(key);
+    };
+    note(before.server.listen != after.server.listen, "server.listen");
+    note(before.server.threads != after.server.threads, "server.threads");
+    note(before.server.tls_certificate != after.server.tls_certificate ||
+             before.server.tls_key != after.server.tls_key,
+         "server.tls");
+    note(before.server.memory != after.server.memory, "server.memory");
+    note(before.cache.memory != after.cache.memory, "cache.memory");
+    note(before.store != after.store || before.sqlite_path != after.sqlite_path, "store");
+    note(before.log_format != after.log_format, "log.format");
+    return keys;
+}
+
+} // namespace
+
+Larder::Larder(Config config, const Environment& environment)
+    : config_(std::move(config)), budget_(config_.server.memory),
+      store_(make_store(config_, clock_)),
+      ledger_({.path = database_path(config_)}),
+      memory_(config_.cache.enabled ? config_.cache.memory : 0), runtime_(thread_count(config_)),
+      gateway_({.runtime = runtime_,
+                .clock = clock_,
+                .memory = memory_,
+                .store = store_.get(),
+                .ledger = ledger_,
+                .budget = budget_,
+                .proxy = proxy_settings(environment)}),
+      settings_(make_settings(config_)), llm_routes_(gateway_, budget_, clock_),
+      operation_routes_({.gateway = gateway_,
+                         .ledger = ledger_,
+                         .registry = registry_,
+                         .dependencies = [this] { return dependencies(); }}),
+      application_(settings_, clock_, limiter_, llm_routes_, operation_routes_, registry_) {
+    // Few arenas: memory that one thread frees is another's to use.
+    mallopt(M_ARENA_MAX, 2);
+    register_gauges();
+    server_ = std::make_unique<http::Server>(
+        runtime_, server_settings(config_.server),
+        [this](http::Exchange& exchange) { return application_.handle(exchange); },
+        [this](const Error& error) { return application_.refuse(error); });
+}
+
+Larder::~Larder() {
+    stop();
+}
+
+Result<void> Larder::start() {
+    return server_->start();
+}
+
+void Larder::reload(Config config) {
+    for (const std::string_view key : needs_restart(config_, config))
+        log::Line(log::Level::kWarn, "this key changes with a restart only").text("setting", key);
+    config_ = std::move(config);
+    log::set_level(static_cast<log::Level>(config_.log_level));
+    settings_.set(make_settings(config_));
+}
+
+void Larder::stop() {
+    if (std::exchange(stopped_, true))
+        return;
+    operation_routes_.drain();
+    server_->stop(config_.server.drain);
+    runtime_.stop();
+    if (store_)
+        store_->stop();
+    ledger_.stop();
+}
+
+std::shared_ptr<const api::Settings> Larder::make_settings(const Config& config) {
+    auto gateway = std::make_shared<gateway::Settings>();
+    gateway->catalog = config.catalog;
+    gateway->cache = config.cache;
+    gateway->generation = ++generation_;
+    auto settings = std::make_shared<api::Settings>();
+    settings->gateway = std::move(gateway);
+    settings->authenticator = make_authenticator(config);
+    settings->llm = config.llm;
+    settings->standard = config.standard;
+    settings->expensive = config.expensive;
+    settings->expensive_routes = config.expensive_routes;
+    settings->trusted_proxies = config.server.trusted_proxies;
+    settings->cors_origins = config.server.cors_origins;
+    settings->max_body = config.server.max_body;
+    return settings;
+}
+
+std::vector<api::Dependency> Larder::dependencies() const {
+    std::vector<api::Dependency> all;
+    if (store_) {
+        const cache::StoreHealth health = store_->health();
+        all.push_back(
+            {.name = "store", .kind = "sqlite", .ok = health.ok, .reason = health.reason});
+    }
+    if (config_.store == StoreKind::kSqlite) {
+        const auto health = ledger_.health();
+        all.push_back(
+            {.name = "database", .kind = "sqlite", .ok = health.ok, .reason = health.reason});
+    }
+    return all;
+}
+
+void Larder::register_gauges() {
+    registry_.gauge("larder_connections", "Open connections of clients.", {},
+                    [this] { return static_cast<double>(server_ ? server_->connections() : 0); });
+    registry_.gauge("larder_flights", "Calls of providers that can be joined.", {},
+                    [this] { return static_cast<double>(gateway_.flights()); });
+    registry_.gauge("larder_bytes_in_flight", "Bytes of bodies and flights, of server.memory.", {},
+                    [this] { return static_cast<double>(budget_.used()); });
+    registry_.gauge("larder_memory_cache_bytes", "Bytes of the memory tier.", {},
+                    [this] { return static_cast<double>(memory_.stats().bytes); });
+    registry_.gauge("larder_memory_cache_entries", "Entries of the memory tier.", {},
+                    [this] { return static_cast<double>(memory_.stats().entries); });
+    registry_.counter("larder_memory_cache_evictions_total",
+                      "Entries that the memory tier gave up.", {},
+                      [this] { return static_cast<double>(memory_.stats().evictions); });
+    registry_.gauge("larder_limit_subjects", "Users and addresses with counters of their own.", {},
+                    [this] { return static_cast<double>(limiter_.subjects()); });
+    registry_.counter("larder_log_dropped_lines_total", "Log lines that were lost.", {},
+                      [] { return static_cast<double>(log::dropped_lines()); });
+    registry_.gauge("larder_store_up", "1 while the store works.", {},
+                    [this] { return !store_ || store_->health().ok ? 1.0 : 0.0; });
+    registry_.counter(
+        "larder_store_dropped_writes_total", "Entries that found the store's queue full.", {},
+        [this] { return store_ ? static_cast<double>(store_->dropped_writes()) : 0.0; });
+    registry_.counter("larder_saved_dollars_total", "What kept answers saved.", {}, [this] {
+        return static_cast<double>(ledger_.totals().saved_picodollars) / 1e12;
+    });
+    registry_.counter("larder_spent_dollars_total", "What calls of providers cost.", {}, [this] {
+        return static_cast<double>(ledger_.totals().spent_picodollars) / 1e12;
+    });
+    registry_.counter("larder_provider_calls_total", "Calls of providers, retries included.", {},
+                      [this] { return static_cast<double>(ledger_.totals().upstream_calls); });
+}
+
+} // namespace larder::app

@@ -1,0 +1,156 @@
+#include "gateway/flight.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <map>
+
+namespace larder::gateway {
+namespace {
+
+constexpr std::size_t kReaderWindow =
+    1ULL << 20; // how far the slowest reader of an oversized stream may lag
+constexpr std::size_t kBlockOverhead = 128; // bookkeeping of one block
+
+} // namespace
+
+Flight::Flight(Executor producer, MemoryBudget& budget, std::size_t joinable_bytes,
+               bool outlives_followers)
+    : producer_(producer), joinable_bytes_(joinable_bytes), outlives_followers_(outlives_followers),
+      room_(producer), share_(budget) {}
+
+std::shared_ptr<Flight::Follower> Flight::follow(Executor executor) {
+    auto follower = std::make_shared<Follower>(executor);
+    const std::lock_guard lock(mutex_);
+    if (left_ || bytes_ > joinable_bytes_)
+        return nullptr;
+    followers_.push_back(follower);
+    return follower;
+}
+
+bool Flight::poll(Follower& follower, News& news) {
+    const std::unique_lock lock(mutex_);
+    const std::size_t known = first_block_ + blocks_.size();
+    const bool begins = streaming_ && !news.streaming;
+    if (follower.cursor == known && !end_ && !begins) {
+        follower.waiting = true;
+        return false;
+    }
+    if (begins) {
+        news.streaming = true;
+        news.fields = fields_;
+    }
+    for (; follower.cursor < known; ++follower.cursor)
+        news.blocks.push_back(blocks_[follower.cursor - first_block_]);
+    news.end = end_;
+    if (bytes_ > joinable_bytes_) {
+        drop_read_blocks();
+        if (waiting_for_room_ && held_bytes_ <= kReaderWindow) {
+            waiting_for_room_ = false;
+            asio::post(producer_, [self = shared_from_this()] { self->room_.resume(); });
+        }
+    }
+    return true;
+}
+
+void Flight::leave(const std::shared_ptr<Follower>& follower) {
+    const std::lock_guard lock(mutex_);
+    std::erase(followers_, follower);
+    if (bytes_ > joinable_bytes_)
+        drop_read_blocks();
+    if (!followers_.empty() || end_ || left_)
+        return;
+    left_ = !outlives_followers_;
+    asio::post(producer_, [self = shared_from_this()] {
+        if (self->abandoned_ && self->is_abandoned())
+            self->abandoned_();
+        self->room_.notify();
+    });
+}
+
+void Flight::begin_stream(http::OwnedFields fields) {
+    std::unique_lock lock(mutex_);
+    streaming_ = true;
+    fields_ = std::move(fields);
+    wake(lock);
+}
+
+Result<void> Flight::append(Block block) {
+    const std::size_t bytes = block.raw.size() + block.text.size() + kBlockOverhead;
+    auto shared = std::make_shared<const Block>(std::move(block));
+    std::unique_lock lock(mutex_);
+    if (!share_.grow(bytes))
+        return fail(ErrorCode::kOverloaded, "too many bytes are in flight");
+    blocks_.push_back(std::move(shared));
+    bytes_ += bytes;
+    held_bytes_ += bytes;
+    if (bytes_ > joinable_bytes_)
+        drop_read_blocks();
+    wake(lock);
+    return {};
+}
+
+Task<void> Flight::wait_for_room() {
+    while (true) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (bytes_ <= joinable_bytes_ || held_bytes_ <= kReaderWindow || followers_.empty())
+                co_return;
+            waiting_for_room_ = true;
+        }
+        co_await room_.wait();
+    }
+}
+
+void Flight::end(std::shared_ptr<const FlightEnd> end) {
+    std::unique_lock lock(mutex_);
+    end_ = std::move(end);
+    wake(lock);
+}
+
+bool Flight::oversized() const {
+    const std::lock_guard lock(mutex_);
+    return bytes_ > joinable_bytes_;
+}
+
+bool Flight::is_abandoned() const {
+    const std::lock_guard lock(mutex_);
+    return left_;
+}
+
+/// Notifies all who wait: one posted call per thread. Unlocks.
+void Flight::wake(std::unique_lock<std::mutex>& lock) {
+    std::map<asio::execution_context*, std::vector<std::shared_ptr<Follower>>> by_thread;
+    for (const auto& follower : followers_) {
+        if (std::exchange(follower->waiting, false))
+            by_thread[&follower->signal.executor().context()].push_back(follower);
+    }
+    lock.unlock();
+    for (auto& [context, woken] : by_thread) {
+        const Executor executor = woken.front()->signal.executor();
+        asio::post(executor, [followers = std::move(woken)] {
+            for (const auto& follower : followers)
+                follower->signal.resume();
+        });
+    }
+}
+
+/// Frees what every follower has read. Under the mutex.
+void Flight::drop_read_blocks() {
+    for (std::size_t until = slowest(); first_block_ < until; ++first_block_) {
+        const std::size_t bytes =
+            blocks_.front()->raw.size() + blocks_.front()->text.size() + kBlockOverhead;
+        held_bytes_ -= bytes;
+        share_.shrink(bytes);
+        blocks_.pop_front();
+    }
+}
+
+std::size_t Flight::slowest() const {
+    std::size_t slowest = first_block_ + blocks_.size();
+    for (const auto& follower : followers_)
+        slowest = std::min(slowest, follower->cursor);
+    return slowest;
+}
+
+} // namespace larder::gateway

@@ -1,0 +1,305 @@
+// A flight's own work: calls the provider, gives blocks to who waits, and makes the entry of a
+// whole answer.
+#include "base/hash.hpp"
+#include "base/text.hpp"
+#include "gateway/gateway.hpp"
+#include "gateway/sse_blocks.hpp"
+#include "provider/caller.hpp"
+
+#include <array>
+
+namespace larder::gateway {
+namespace {
+
+constexpr std::size_t kLargestPlain = 64ULL << 20; // of an answer that is read as a whole
+constexpr std::size_t kLargestError = 1ULL << 20;
+constexpr std::size_t kLargestBlock = 16ULL << 20;
+
+/// The provider's fields that come through to the client.
+http::OwnedFields kept_fields(const http::Fields& fields) {
+    static constexpr std::array<std::string_view, 5> kNames{
+        "request-id", "retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms"};
+    http::OwnedFields kept;
+    for (const http::Field& field : fields) {
+        for (const std::string_view name : kNames) {
+            if (text::equals_ignoring_case(field.name, name))
+                kept.emplace_back(name, field.value);
+        }
+        if (text::equals_ignoring_case(field.name, "x-request-id"))
+            kept.emplace_back("x-larder-upstream-request-id", field.value);
+    }
+    return kept;
+}
+
+std::unexpected<Error> unreadable(const Prepared& prepared, std::string_view why) {
+    return fail(ErrorCode::kProviderUnreadable,
+                "provider " + prepared.target.provider->name +
+                    " sent an answer that can't be read: " + std::string(why));
+}
+
+/// What the answer cost, and whether that is known.
+void set_figures(cache::Entry& entry, const Prepared& prepared, const protocol::Answer* answer) {
+    const provider::Provider& provider = *prepared.target.provider;
+    if (answer != nullptr && answer->usage) {
+        entry.usage = *answer->usage;
+    } else {
+        entry.usage.input = llm::estimate_tokens(prepared.call.prompt_bytes);
+        entry.usage.output =
+            llm::estimate_tokens(answer != nullptr ? answer->text.size() : entry.body.size());
+        entry.usage.exact = false;
+    }
+    const llm::Price* price =
+        prepared.settings->catalog.prices.find(provider.vendor, prepared.target.model);
+    entry.priced = price != nullptr;
+    if (price != nullptr)
+        entry.cost = llm::cost_of(*price, entry.usage);
+}
+
+cache::EntryPtr make_entry(const Prepared& prepared, std::int64_t now_ms, std::string body,
+                           cache::PrimaryForm form, const protocol::Answer* answer) {
+    auto entry = std::make_shared<cache::Entry>();
+    // Jitter only shortens: entries made together must not end together.
+    const std::int64_t ttl = prepared.ttl.count();
+    const std::int64_t jitter =
+        ttl / 20 > 0
+            ? static_cast<std::int64_t>(random_u64() % static_cast<std::uint64_t>(ttl / 20))
+            : 0;
+    entry->created_ms = now_ms;
+    entry->fresh_until_ms = now_ms + ttl - jitter;
+    entry->stale_until_ms = entry->fresh_until_ms + prepared.settings->cache.stale_if_error.count();
+    entry->name_space = prepared.name_space;
+    entry->provider = prepared.target.provider->name;
+    entry->model = prepared.target.model;
+    entry->generations = prepared.generations;
+    entry->dialect = static_cast<std::uint8_t>(prepared.target.provider->dialect);
+    entry->form = form;
+    entry->body = std::move(body);
+    if (answer != nullptr) {
+        entry->answer_model = answer->model;
+        entry->finish_reason = answer->finish_reason;
+    }
+    set_figures(*entry, prepared, answer);
+    return entry;
+}
+
+bool is_json(std::string_view content_type) {
+    return content_type.empty() || content_type.contains("json");
+}
+
+/// Reads a whole body of at most `most` bytes.
+Task<Result<std::string>> read_whole(provider::ProviderCall& call, MemoryBudget& budget,
+                                     std::size_t most) {
+    BudgetShare share(budget);
+    std::string body;
+    std::size_t counted = 0;
+    while (true) {
+        auto more = co_await call.read(body);
+        if (!more)
+            co_return std::unexpected(std::move(more).error());
+        if (!*more)
+            co_return body;
+        if (body.size() > most)
+            co_return fail(ErrorCode::kProviderUnreadable, "the provider's answer is larger than " +
+                                                               std::to_string(most) + " bytes");
+        if (!share.grow(body.size() - counted))
+            co_return fail(ErrorCode::kOverloaded, "too many bytes are in flight");
+        counted = body.size();
+    }
+}
+
+Task<Result<void>> read_plain(provider::ProviderCall& call, MemoryBudget& budget,
+                              const Prepared& prepared, const Clock& clock, FlightEnd& end) {
+    const std::string content_type(call.head().fields.find("content-type").value_or(""));
+    auto body = co_await read_whole(call, budget, kLargestPlain);
+    if (!body)
+        co_return std::unexpected(std::move(body).error());
+    if (!is_json(content_type))
+        co_return unreadable(prepared, "its content type is not JSON");
+    auto answer = protocol::read_answer(prepared.target.provider->dialect, *body);
+    if (answer) {
+        end.answer = *std::move(answer);
+    } else if (prepared.form == ClientForm::kLlmPlain || prepared.form == ClientForm::kLlmStream ||
+               !json::parse(*body)) {
+        co_return unreadable(prepared, answer.error().message);
+    }
+    end.entry = make_entry(prepared, clock.epoch_ms(), *std::move(body), cache::PrimaryForm::kPlain,
+                           end.answer ? &*end.answer : nullptr);
+    co_return Result<void>();
+}
+
+/// Takes blocks out of the stream's bytes, reads their events, and hands them to the flight.
+class StreamPump {
+public:
+    StreamPump(Flight& flight, const Prepared& prepared)
+        : flight_(flight), prepared_(prepared),
+          reader_(protocol::make_stream_reader(prepared.target.provider->dialect)) {}
+
+    std::string& pending() { return pending_; }
+
+    /// Everything in `pending` that is a whole block.
+    Result<void> pump() {
+        std::size_t used = 0;
+        while (const std::size_t length =
+                   sse_block_length(std::string_view(pending_).substr(used))) {
+            LARDER_CHECK(take(pending_.substr(used, length)));
+            used += length;
+        }
+        pending_.erase(0, used);
+        if (pending_.size() > kLargestBlock)
+            return unreadable(prepared_, "an event of its stream is too large");
+        return {};
+    }
+
+    Result<void> finish() {
+        if (pending_.find_first_not_of("\r\n") != std::string::npos) {
+            pending_ += "\n\n";
+            LARDER_CHECK(pump());
+        }
+        reader_->finish_at_eof();
+        if (!reader_->answer().ended) {
+            return fail(ErrorCode::kProviderUnavailable,
+                        "provider " + prepared_.target.provider->name +
+                            " ended its stream before the answer's end");
+        }
+        return {};
+    }
+
+    [[nodiscard]] const protocol::Answer& answer() const { return reader_->answer(); }
+    /// Everything so far, unless it was too much to be kept.
+    std::string take_all() { return truncated_ ? std::string() : std::move(all_); }
+    [[nodiscard]] bool is_truncated() const { return truncated_; }
+
+private:
+    Result<void> take(std::string raw) {
+        events_.clear();
+        LARDER_CHECK(decoder_.feed(raw, events_));
+        Block block;
+        for (const http::SseEvent& event : events_) {
+            auto text = reader_->read(event);
+            if (!text)
+                return std::unexpected(
+                    std::move(text).error().with("provider " + prepared_.target.provider->name));
+            block.text += *text;
+            block.usage_only =
+                block.usage_only ||
+                !protocol::is_for_client(prepared_.target.provider->dialect, event, false);
+        }
+        if (!truncated_ && all_.size() + raw.size() <= prepared_.settings->cache.max_entry)
+            all_ += raw;
+        else
+            truncated_ = true;
+        block.raw = std::move(raw);
+        return flight_.append(std::move(block));
+    }
+
+    Flight& flight_;
+    const Prepared& prepared_;
+    std::unique_ptr<protocol::StreamReader> reader_;
+    http::SseDecoder decoder_;
+    std::vector<http::SseEvent> events_;
+    std::string pending_;
+    std::string all_; // up to the largest entry
+    bool truncated_ = false;
+};
+
+Task<Result<void>> read_stream(provider::ProviderCall& call, Flight& flight,
+                               const Prepared& prepared, const Clock& clock, FlightEnd& end) {
+    StreamPump pump(flight, prepared);
+    while (true) {
+        auto more = co_await call.read(pump.pending());
+        if (!more)
+            co_return std::unexpected(std::move(more).error());
+        if (!*more)
+            break;
+        if (auto pumped = pump.pump(); !pumped)
+            co_return pumped;
+        co_await flight.wait_for_room();
+    }
+    if (auto finished = pump.finish(); !finished)
+        co_return finished;
+    end.answer = pump.answer();
+    end.truncated = pump.is_truncated();
+    end.entry = make_entry(prepared, clock.epoch_ms(), pump.take_all(), cache::PrimaryForm::kStream,
+                           &*end.answer);
+    co_return Result<void>();
+}
+
+Task<Result<void>> read_rejection(provider::ProviderCall& call, MemoryBudget& budget,
+                                  const Prepared& prepared, FlightEnd& end) {
+    const int status = call.head().status;
+    if (status < 400)
+        co_return unreadable(prepared, "its status is " + std::to_string(status));
+    const std::string content_type(
+        call.head().fields.find("content-type").value_or("application/json"));
+    auto body = co_await read_whole(call, budget, kLargestError);
+    if (!body)
+        co_return std::unexpected(std::move(body).error());
+    end.provider_status = status;
+    end.provider_content_type = content_type;
+    end.provider_body = protocol::mask_secrets(*body);
+    co_return Result<void>();
+}
+
+} // namespace
+
+Task<void> Gateway::fly(std::shared_ptr<Flight> flight, Prepared prepared) {
+    ThreadState& thread = thread_state();
+    provider::ProviderCall call(thread.context);
+    flight->on_abandoned([&call] { call.cancel(); });
+    auto end = std::make_shared<FlightEnd>();
+    auto outcome = co_await call.send(thread.client, breakers_, *prepared.target.provider,
+                                      {.path = prepared.upstream_path,
+                                       .fields = prepared.upstream_fields,
+                                       .body = prepared.upstream_body,
+                                       .stream = prepared.call.stream});
+    if (outcome) {
+        const http::ResponseHead& head = call.head();
+        end->provider_fields = kept_fields(head.fields);
+        const bool events =
+            head.fields.find("content-type").value_or("").starts_with("text/event-stream");
+        if (head.status != 200) {
+            outcome = co_await read_rejection(call, parts_.budget, prepared, *end);
+        } else if (prepared.call.stream && events) {
+            flight->begin_stream(end->provider_fields);
+            outcome = co_await read_stream(call, *flight, prepared, parts_.clock, *end);
+        } else {
+            outcome = co_await read_plain(call, parts_.budget, prepared, parts_.clock, *end);
+        }
+    }
+    flight->on_abandoned(nullptr);
+    if (!outcome)
+        end->error = std::move(outcome).error();
+    end->provider_wait_us = call.waited_us();
+    finish_flight(*flight, prepared, *end, call.tries());
+    flight->end(std::move(end));
+}
+
+/// Keeps a whole answer, then takes the flight out of the table: who comes between finds the entry.
+void Gateway::finish_flight(const Flight& flight, const Prepared& prepared, const FlightEnd& end,
+                            int tries) {
+    ledger::Record record{.outcome = prepared.may_join ? ledger::Outcome::kMiss
+                                                       : ledger::Outcome::kBypassed};
+    record.upstream_calls = tries;
+    if (end.entry) {
+        const cache::Entry& entry = *end.entry;
+        record.input_tokens = entry.usage.prompt();
+        record.output_tokens = entry.usage.output;
+        record.spent_picodollars = entry.cost.picodollars;
+        const bool fits = !end.truncated &&
+                          entry.body.size() <= prepared.settings->cache.max_entry &&
+                          !flight.oversized();
+        const bool current =
+            entry.generations == generations_of(entry.name_space.view(), entry.model.view());
+        if (prepared.may_keep && fits && current && end.answer &&
+            protocol::may_be_kept(*end.answer, prepared.call)) {
+            parts_.memory.put(prepared.key, end.entry);
+            if (parts_.store != nullptr)
+                parts_.store->put(prepared.key, end.entry);
+        }
+    }
+    parts_.ledger.record(record);
+    if (prepared.may_join)
+        table_.erase(prepared.key, &flight);
+}
+
+} // namespace larder::gateway

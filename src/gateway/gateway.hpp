@@ -1,0 +1,141 @@
+// The pipeline of a completion: effective request, key, cache, single flight, provider, entry.
+// Shared by all threads.
+#pragma once
+
+#include "async/runtime.hpp"
+#include "base/budget.hpp"
+#include "base/time.hpp"
+#include "cache/memory_store.hpp"
+#include "cache/store.hpp"
+#include "gateway/alias_table.hpp"
+#include "gateway/directives.hpp"
+#include "gateway/flight.hpp"
+#include "gateway/flight_table.hpp"
+#include "gateway/purge_table.hpp"
+#include "gateway/settings.hpp"
+#include "gateway/wire_forms.hpp"
+#include "http/client.hpp"
+#include "ledger/ledger.hpp"
+#include "provider/breaker.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace larder::gateway {
+
+/// How an answer came to be, as `x-larder-cache` says it.
+enum class Outcome : std::uint8_t { kHit, kMiss, kStale, kCoalesced, kBypass };
+std::string_view name_of(Outcome outcome);
+
+/// A request as the API hands it over; the views live in the exchange's frame.
+struct Inquiry {
+    protocol::Dialect dialect = protocol::Dialect::kLlm;
+    std::string_view body;
+    std::string_view query; // forwarded and in the key
+    std::string_view name_space;
+    std::string_view user;
+    http::OwnedFields forwarded; // the client's fields from the allow-list
+    Directives directives;
+};
+
+/// A request that was understood: what would be sent, to whom, and under which key its answer is
+/// kept.
+struct Prepared {
+    std::shared_ptr<const Settings> settings;
+    protocol::Call call;
+    provider::Target target; // points into `settings`
+    std::string upstream_body;
+    std::string upstream_path;
+    http::OwnedFields upstream_fields;
+    std::string name_space;
+    llm::Fingerprint key{};
+    cache::Generations generations;
+    std::chrono::milliseconds ttl{0};
+    ClientForm form = ClientForm::kLlmPlain;
+    bool may_read = false; // the cache may answer
+    bool may_join = false; // the flight may be shared
+    bool may_keep = false; // the answer may be kept
+};
+
+/// An entry that may answer.
+struct Found {
+    cache::EntryPtr entry;
+    bool fresh = false; // false: only if the provider fails
+};
+
+struct GatewayParts {
+    async::Runtime& runtime;
+    const Clock& clock;
+    cache::MemoryStore& memory;
+    cache::Store* store = nullptr; // may be null: memory only
+    ledger::Ledger& ledger;
+    MemoryBudget& budget;
+    http::ProxySettings proxy;
+};
+
+class Gateway {
+public:
+    explicit Gateway(GatewayParts parts);
+    ~Gateway();
+
+    /// The key of `inquiry`'s bytes in the alias table.
+    [[nodiscard]] Sha256 alias_key(const Settings& settings, const Inquiry& inquiry) const;
+    /// A fresh entry for bytes that were seen before on this thread; nothing is parsed. `form` is
+    /// set with it.
+    [[nodiscard]] std::optional<Found> find_alias(const Sha256& alias, const Settings& settings,
+                                                  const Directives& directives, ClientForm& form);
+    void learn_alias(const Sha256& alias, const Prepared& prepared);
+
+    /// Reads, routes, rewrites, and makes the key. The Error is the caller's fault, or names a
+    /// provider that is missing.
+    Result<Prepared> prepare(std::shared_ptr<const Settings> settings,
+                             const Inquiry& inquiry) const;
+    /// Memory, then the store. May suspend for the store's deadline.
+    Task<std::optional<Found>> look_up(const Prepared& prepared, const Directives& directives);
+
+    struct Joined {
+        std::shared_ptr<Flight> flight;
+        std::shared_ptr<Flight::Follower> follower;
+        bool leads = false;
+    };
+    /// Joins the flight for the same key, or starts one on this thread.
+    Joined join(Prepared prepared, const Directives& directives, Executor executor);
+
+    /// Counts an answer that needed no call of its own.
+    void record_saved(const cache::Entry& entry, Outcome outcome);
+
+    /// Ends everything that is in the cache under `name_space` and `model` (empty: all).
+    void purge(std::string_view name_space, std::string_view model);
+
+    [[nodiscard]] provider::Breakers& breakers() { return breakers_; }
+    [[nodiscard]] std::size_t flights() const { return table_.size(); }
+
+private:
+    struct ThreadState {
+        ThreadState(asio::io_context& context_in, http::ProxySettings proxy)
+            : context(context_in), client(context_in, std::move(proxy)) {}
+        asio::io_context& context;
+        http::Client client;
+        AliasTable aliases;
+    };
+
+    ThreadState& thread_state();
+    [[nodiscard]] cache::Generations generations_of(std::string_view name_space,
+                                                    std::string_view model) const;
+    [[nodiscard]] std::optional<Found> judge(cache::EntryPtr entry,
+                                             const Directives& directives) const;
+    Task<void> fly(std::shared_ptr<Flight> flight, Prepared prepared);
+    void finish_flight(const Flight& flight, const Prepared& prepared, const FlightEnd& end,
+                       int tries);
+
+    GatewayParts parts_;
+    std::vector<std::unique_ptr<ThreadState>> threads_;
+    FlightTable table_;
+    provider::Breakers breakers_;
+    PurgeTable purges_;
+};
+
+} // namespace larder::gateway

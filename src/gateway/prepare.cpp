@@ -1,0 +1,133 @@
+// From a client's request to the effective upstream request and its key.
+#include "base/text.hpp"
+#include "gateway/gateway.hpp"
+
+#include <algorithm>
+
+namespace larder::gateway {
+namespace {
+
+using protocol::Dialect;
+
+constexpr std::string_view kAnthropicVersion = "2023-06-01";
+
+std::string_view api_name(Dialect dialect) {
+    switch (dialect) {
+    case Dialect::kLlm:
+        return "llm";
+    case Dialect::kOpenAiChat:
+        return "openai";
+    case Dialect::kAnthropicMessages:
+        return "anthropic";
+    }
+    return "llm";
+}
+
+bool matches(const CacheRule& rule, Dialect dialect, const protocol::Call& call,
+             std::string_view model) {
+    if (!rule.api.empty() && rule.api != api_name(dialect))
+        return false;
+    if (!rule.model.empty() && !text::matches_glob(rule.model, model))
+        return false;
+    if (rule.temperature_above &&
+        !(call.has_temperature && call.temperature > *rule.temperature_above))
+        return false;
+    if (rule.temperature_equal &&
+        !(call.has_temperature && call.temperature == *rule.temperature_equal))
+        return false;
+    return !rule.tools || *rule.tools == call.has_tools;
+}
+
+void apply_rules(Prepared& prepared, Dialect dialect, const Directives& directives) {
+    const CacheConfig& cache = prepared.settings->cache;
+    prepared.ttl = cache.ttl;
+    RuleMode mode = RuleMode::kOn;
+    for (const CacheRule& rule : cache.rules) {
+        if (matches(rule, dialect, prepared.call, prepared.target.model)) {
+            mode = rule.mode;
+            prepared.ttl = rule.ttl.value_or(cache.ttl);
+            break;
+        }
+    }
+    if (directives.ttl)
+        prepared.ttl = *directives.ttl;
+    const bool cacheable = cache.enabled && prepared.call.bypass.empty() &&
+                           mode != RuleMode::kOff && !directives.no_store;
+    prepared.may_join = cacheable;
+    prepared.may_keep = cacheable && mode == RuleMode::kOn && prepared.ttl.count() > 0;
+    prepared.may_read = cacheable && mode == RuleMode::kOn && !directives.no_cache;
+}
+
+http::OwnedFields upstream_fields(Dialect upstream, const Inquiry& inquiry) {
+    http::OwnedFields fields = inquiry.forwarded;
+    if (upstream == Dialect::kAnthropicMessages) {
+        const bool has_version = std::ranges::any_of(
+            fields, [](const auto& field) { return field.first == "anthropic-version"; });
+        if (!has_version)
+            fields.emplace_back("anthropic-version", kAnthropicVersion);
+    }
+    return fields;
+}
+
+std::string upstream_path(Dialect upstream, std::string_view query) {
+    std::string path =
+        upstream == Dialect::kAnthropicMessages ? "/v1/messages" : "/chat/completions";
+    if (!query.empty())
+        (path += '?') += query;
+    return path;
+}
+
+llm::Fingerprint make_key(const Prepared& prepared, const Inquiry& inquiry,
+                          json::Value effective_body) {
+    const Settings& settings = *prepared.settings;
+    llm::FingerprintBuilder key;
+    key.add("prefix", settings.cache.prefix);
+    if (settings.cache.scope != ShareScope::kGlobal)
+        key.add("namespace", inquiry.name_space);
+    if (settings.cache.scope == ShareScope::kUser)
+        key.add("user", inquiry.user);
+    key.add("upstream", prepared.target.provider->cache_identity);
+    key.add("method", "POST");
+    key.add("path", prepared.upstream_path);
+    for (const auto& [name, value] : prepared.upstream_fields)
+        key.add(name, value);
+    if (!inquiry.directives.variant.empty())
+        key.add("variant", inquiry.directives.variant);
+    protocol::add_to_fingerprint(key, prepared.target.provider->dialect, effective_body);
+    return key.finish();
+}
+
+} // namespace
+
+Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
+                                  const Inquiry& inquiry) const {
+    LARDER_TRY(const json::Document body, json::parse(inquiry.body));
+    Prepared prepared;
+    prepared.settings = std::move(settings);
+    LARDER_TRY(prepared.call, protocol::read_call(inquiry.dialect, body));
+    LARDER_TRY(prepared.target,
+               prepared.settings->catalog.resolve(prepared.call.provider, prepared.call.model));
+    const provider::Provider& provider = *prepared.target.provider;
+    LARDER_TRY(prepared.upstream_body,
+               protocol::write_request(inquiry.dialect, body, provider.dialect, prepared.call,
+                                       prepared.target.model, provider.ask_usage));
+    prepared.form = form_for(inquiry.dialect, prepared.call);
+    prepared.upstream_path = upstream_path(provider.dialect, inquiry.query);
+    prepared.upstream_fields = upstream_fields(provider.dialect, inquiry);
+    prepared.name_space = inquiry.name_space;
+    apply_rules(prepared, inquiry.dialect, inquiry.directives);
+    if (!prepared.may_join)
+        return prepared;
+    prepared.generations = generations_of(prepared.name_space, prepared.target.model);
+    // The client's own document serves as the effective one unless more was changed than what the
+    // key leaves out.
+    if (inquiry.dialect == provider.dialect && prepared.call.model == prepared.target.model) {
+        prepared.key = make_key(prepared, inquiry, body.root());
+        return prepared;
+    }
+    LARDER_TRY(const json::Document effective, json::parse(prepared.upstream_body));
+    prepared.key = make_key(prepared, inquiry, effective.root());
+    return prepared;
+}
+
+} // namespace larder::gateway

@@ -1,0 +1,107 @@
+#include "gateway/wire_forms.hpp"
+
+namespace larder::gateway {
+namespace {
+
+using protocol::Dialect;
+
+Dialect dialect_of(const cache::Entry& entry) {
+    return static_cast<Dialect>(entry.dialect);
+}
+
+/// The reader after the whole kept stream.
+Result<std::unique_ptr<protocol::StreamReader>> read_stream(const cache::Entry& entry) {
+    auto reader = protocol::make_stream_reader(dialect_of(entry));
+    http::SseDecoder decoder;
+    std::vector<http::SseEvent> events;
+    LARDER_CHECK(decoder.feed(entry.body, events));
+    for (const http::SseEvent& event : events) {
+        LARDER_CHECK(reader->read(event));
+    }
+    reader->finish_at_eof();
+    return reader;
+}
+
+Result<std::string> make_llm_body(const cache::Entry& entry, bool stream, bool cached) {
+    LARDER_TRY(const auto answer, read_entry(entry));
+    std::string reply = make_llm_reply(entry, answer, cached);
+    if (!stream)
+        return reply;
+    std::string events;
+    events.reserve(reply.size() + answer.text.size() + 64);
+    protocol::write_llm_delta(events, answer.text);
+    protocol::write_llm_done(events, reply);
+    return events;
+}
+
+} // namespace
+
+std::string make_llm_reply(const cache::Entry& entry, const protocol::Answer& answer, bool cached) {
+    const std::string_view named = entry.answer_model.view();
+    return protocol::write_llm_reply(answer.text,
+                                     {.model = named.empty() ? entry.model.view() : named,
+                                      .provider = entry.provider.view(),
+                                      .cached = cached,
+                                      .usage = entry.usage,
+                                      .cost = entry.cost,
+                                      .priced = entry.priced,
+                                      .finish_reason = entry.finish_reason.view(),
+                                      .request_id = {}});
+}
+
+ClientForm form_for(Dialect client, const protocol::Call& call) {
+    if (client == Dialect::kLlm)
+        return call.stream ? ClientForm::kLlmStream : ClientForm::kLlmPlain;
+    if (!call.stream)
+        return ClientForm::kNativePlain;
+    return call.include_usage ? ClientForm::kNativeStreamWithUsage : ClientForm::kNativeStream;
+}
+
+Result<protocol::Answer> read_entry(const cache::Entry& entry) {
+    if (entry.form == cache::PrimaryForm::kPlain)
+        return protocol::read_answer(dialect_of(entry), entry.body);
+    LARDER_TRY(const auto reader, read_stream(entry));
+    return reader->answer();
+}
+
+Result<std::string> make_body(const cache::Entry& entry, ClientForm form, bool cached) {
+    const bool with_usage = form == ClientForm::kNativeStreamWithUsage;
+    switch (form) {
+    case ClientForm::kLlmPlain:
+        return make_llm_body(entry, false, cached);
+    case ClientForm::kLlmStream:
+        return make_llm_body(entry, true, cached);
+    case ClientForm::kNativePlain: {
+        if (entry.form == cache::PrimaryForm::kPlain)
+            return entry.body;
+        LARDER_TRY(const auto reader, read_stream(entry));
+        return reader->to_plain();
+    }
+    case ClientForm::kNativeStream:
+    case ClientForm::kNativeStreamWithUsage:
+        if (entry.form == cache::PrimaryForm::kStream)
+            return protocol::stream_for_client(dialect_of(entry), entry.body, with_usage);
+        return protocol::plain_to_stream(dialect_of(entry), entry.body, with_usage);
+    }
+    return fail(ErrorCode::kInternal, "an unknown client form");
+}
+
+std::string_view content_type_of(ClientForm form) {
+    return is_stream(form) ? "text/event-stream; charset=utf-8" : "application/json";
+}
+
+Result<const cache::WireForm*> wire_form(const cache::Entry& entry, ClientForm form) {
+    const auto index = static_cast<std::size_t>(form);
+    if (const cache::WireForm* kept = entry.wire_form(index))
+        return kept;
+    auto made = std::make_unique<cache::WireForm>();
+    LARDER_TRY(made->body, make_body(entry, form, true));
+    made->head = "HTTP/1.1 200 OK\r\nContent-Type: ";
+    made->head += content_type_of(form);
+    if (is_stream(form))
+        made->head += "\r\nCache-Control: no-cache";
+    made->head += "\r\nContent-Length: " + std::to_string(made->body.size()) + "\r\n";
+    return entry.set_wire_form(index, std::move(made));
+}
+
+} // namespace larder::gateway

@@ -1,0 +1,44 @@
+// The forms in which a client may want an answer, made from an entry once and kept with it. Any
+// thread.
+#pragma once
+
+#include "base/result.hpp"
+#include "cache/entry.hpp"
+#include "protocol/protocol.hpp"
+
+#include <cstdint>
+#include <memory>
+
+namespace larder::gateway {
+
+/// Indexes of Entry's wire forms.
+enum class ClientForm : std::uint8_t {
+    kLlmPlain = 0,
+    kLlmStream = 1,
+    kNativePlain = 2,
+    kNativeStream = 3, // without OpenAI's usage chunk
+    kNativeStreamWithUsage = 4,
+};
+
+ClientForm form_for(protocol::Dialect client, const protocol::Call& call);
+[[nodiscard]] constexpr bool is_stream(ClientForm form) {
+    return form != ClientForm::kLlmPlain && form != ClientForm::kNativePlain;
+}
+
+/// The answer's text and figures, from either primary form.
+Result<protocol::Answer> read_entry(const cache::Entry& entry);
+
+/// The reply in the /llm dialect from an answer that was read already.
+std::string make_llm_reply(const cache::Entry& entry, const protocol::Answer& answer, bool cached);
+
+/// The body of `form`. `cached`: what metadata says in the /llm dialect.
+Result<std::string> make_body(const cache::Entry& entry, ClientForm form, bool cached);
+
+/// The kept form of an entry that is served from the cache, made on first need. kInternal when the
+/// entry can't be read.
+Result<const cache::WireForm*> wire_form(const cache::Entry& entry, ClientForm form);
+
+/// "application/json" or "text/event-stream; charset=utf-8".
+std::string_view content_type_of(ClientForm form);
+
+} // namespace larder::gateway
