@@ -60,22 +60,24 @@ void append_member(std::string& out, std::string_view name, std::string_view raw
 }
 
 void append_compact(std::string& out, std::string_view raw) {
-    constexpr std::string_view kStops = " \t\r\n\"";
-    while (!raw.empty()) {
-        const std::size_t stop = std::min(raw.find_first_of(kStops), raw.size());
-        out.append(raw.substr(0, stop));
-        raw.remove_prefix(stop);
-        if (raw.empty())
-            return;
-        std::size_t end = 1;
-        if (raw.front() == '"') {
-            while (end < raw.size() && raw[end] != '"')
-                end += raw[end] == '\\' ? 2 : 1;
-            end = std::min(end + 1, raw.size());
-            out.append(raw.substr(0, end));
-        }
-        raw.remove_prefix(end);
+    if (raw.empty() || (raw.front() != '{' && raw.front() != '[')) {
+        out.append(raw); // a scalar has no white space between tokens
+        return;
     }
+    std::size_t begin = 0; // of what is not copied yet
+    std::size_t at = 0;
+    while (at < raw.size()) {
+        const char c = raw[at];
+        if (c == '"') {
+            for (++at; at < raw.size() && raw[at] != '"'; ++at)
+                at += raw[at] == '\\' ? 1 : 0;
+        } else if (c == ' ' || c == '\n' || c == '\t' || c == '\r') {
+            out.append(raw.substr(begin, at - begin));
+            begin = at + 1;
+        }
+        ++at;
+    }
+    out.append(raw.substr(std::min(begin, raw.size())));
 }
 
 Result<Answer> read_answer(Dialect dialect, std::string_view body) {

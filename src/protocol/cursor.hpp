@@ -40,10 +40,12 @@ public:
     void append_string(std::string& out) const {
         if (!is_string())
             return;
-        if (node().escaped)
-            out += value().as_string().value_or(std::string());
-        else
+        if (!node().escaped)
             out += characters();
+        else if (out.empty())
+            out = value().as_string().value_or(std::string());
+        else
+            out += value().as_string().value_or(std::string());
     }
     [[nodiscard]] std::string string() const {
         std::string out;

@@ -193,6 +193,8 @@ bool is_for_client(Dialect dialect, const http::SseEvent& event, bool include_us
 std::string stream_for_client(Dialect dialect, std::string_view sse_bytes, bool include_usage) {
     if (include_usage || dialect != Dialect::kOpenAiChat)
         return std::string(sse_bytes);
+    if (sse_bytes.find("\"usage\"") == std::string_view::npos)
+        return std::string(sse_bytes);
     std::string out;
     out.reserve(sse_bytes.size());
     std::vector<http::SseEvent> events;
