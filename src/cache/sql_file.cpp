@@ -31,16 +31,18 @@ CREATE INDEX entries_by_expiry ON entries (expires_ms);
 CREATE INDEX entries_by_namespace ON entries (namespace, id, bytes);
 )"}};
 
-constexpr std::int64_t kPageBytes = 4096;
+/// Six answers of 2 KB share a page; with 4 KB pages each would have one, and half of it empty.
+constexpr std::int64_t kPageBytes = 16'384;
+constexpr std::int64_t kPageCacheKib = 4096;
 constexpr int kDeleteRows = 128;
 constexpr int kEvictStepsMax = 16; // of kDeleteRows each, so that it outruns a batch of puts
 constexpr std::size_t kNamespacesRemembered = 4096;
 constexpr std::int64_t kRowOverheadBytes = 128;
-constexpr std::int64_t kVacuumPages = 256;
+constexpr std::int64_t kVacuumPages = 64;
 
 /// What the log may take beside the file.
 std::uint64_t log_bytes_max(std::uint64_t max_size_bytes) {
-    return std::clamp<std::uint64_t>(max_size_bytes / 4, 256 << 10, 16 << 20);
+    return std::clamp<std::uint64_t>(max_size_bytes / 4, 256 << 10, 32 << 20);
 }
 
 std::string_view view_of(const llm::Fingerprint& key) {
@@ -57,7 +59,7 @@ bool read_key(std::string_view bytes, llm::Fingerprint& key) {
 } // namespace
 
 std::size_t batch_bytes_max(std::uint64_t max_size_bytes) {
-    return static_cast<std::size_t>(log_bytes_max(max_size_bytes) / 4);
+    return static_cast<std::size_t>(log_bytes_max(max_size_bytes) / 8);
 }
 
 std::pair<std::uint64_t, std::uint64_t> file_identity(const std::string& path) {
@@ -75,10 +77,10 @@ Result<std::unique_ptr<SqlFile>> SqlFile::open(const SqlFileSettings& settings) 
         static_cast<std::int64_t>(log_bytes_max(settings.max_size_bytes)) / kPageBytes;
     LARDER_TRY(auto database,
                sql::open_sqlite({.path = settings.path,
-                                 .page_cache_kib = 2048,
+                                 .page_cache_kib = kPageCacheKib,
                                  .incremental_vacuum = true,
                                  .page_bytes = kPageBytes,
-                                 .checkpoint_pages = std::min<std::int64_t>(log_pages / 4, 1000),
+                                 .checkpoint_pages = std::max<std::int64_t>(log_pages / 4, 1),
                                  .max_pages = settings.max_pages}));
     LARDER_CHECK(sql::migrate(*database, "cache", kMigrations));
     std::unique_ptr<SqlFile> file(new SqlFile(settings, std::move(database)));

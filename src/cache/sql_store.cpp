@@ -9,13 +9,16 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <optional>
+
 namespace larder::cache {
 namespace {
 
 using Steady = std::chrono::steady_clock;
 using Timer = asio::basic_waitable_timer<Steady, asio::wait_traits<Steady>, Executor>;
 
-constexpr std::size_t kBatchEntries = 512;
+/// The pages of the index on the key are written anew by each batch: the larger, the cheaper a row.
+constexpr std::size_t kBatchEntries = 2048;
 constexpr std::size_t kReadsWaitingMax = 4096;
 /// What this share of the bound can't hold would push out too much.
 constexpr std::uint64_t kEntryShare = 8;
@@ -27,20 +30,24 @@ std::unexpected<Error> unavailable() {
     return fail(ErrorCode::kStore, "the cache file is not available");
 }
 
-/// A coroutine that waits for a reading thread, on its own executor.
+/// A coroutine that waits for a reading thread, on its own executor. Once it has its answer nothing
+/// of its io_context is held here, so that a late reader may outlive that.
 template <class Handler> struct PendingGet {
-    PendingGet(Handler waiting, Executor executor)
-        : handler(std::move(waiting)), timer(std::move(executor)) {}
-    void complete(Result<EntryPtr> result) {
-        if (done)
-            return;
-        done = true;
-        timer.cancel();
-        std::move(handler)(std::move(result));
+    PendingGet(Handler waiting, Executor executor) {
+        handler.emplace(std::move(waiting));
+        timer.emplace(std::move(executor));
     }
-    Handler handler;
-    Timer timer;
-    bool done = false;
+    void complete(Result<EntryPtr> result) {
+        if (done.exchange(true))
+            return;
+        timer.reset(); // cancels
+        auto waiting = *std::move(handler);
+        handler.reset();
+        std::move(waiting)(std::move(result));
+    }
+    std::optional<Handler> handler;
+    std::optional<Timer> timer;
+    std::atomic<bool> done = false;
 };
 
 } // namespace
@@ -137,12 +144,15 @@ Task<Result<EntryPtr>> SqlStore::get(llm::Fingerprint key) {
         const Executor executor = asio::get_associated_executor(handler);
         auto pending =
             std::make_shared<PendingGet<decltype(handler)>>(std::move(handler), executor);
-        pending->timer.expires_after(settings_.get_deadline);
-        pending->timer.async_wait([pending](boost::system::error_code) {
+        pending->timer->expires_after(settings_.get_deadline);
+        pending->timer->async_wait([pending](boost::system::error_code) {
             pending->complete(fail(ErrorCode::kStore, "the cache file answers too slowly"));
         });
-        const bool taken = workers_.post([this, key, pending, executor] {
-            asio::post(executor, [pending, result = find(key)]() mutable {
+        const bool taken = workers_.post([this, key, pending, executor]() mutable {
+            if (pending->done)
+                return; // too late
+            // The reference goes along: its last owner must be on the executor's thread.
+            asio::post(executor, [pending = std::move(pending), result = find(key)]() mutable {
                 pending->complete(std::move(result));
             });
         });

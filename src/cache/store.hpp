@@ -32,7 +32,8 @@ public:
     virtual void erase(const llm::Fingerprint& key) = 0;
     [[nodiscard]] virtual StoreHealth health() const = 0;
     [[nodiscard]] virtual std::uint64_t dropped_writes() const = 0;
-    /// Writes what is waiting and closes. Blocking; called once, at the end.
+    /// Writes what is waiting and closes. Blocking; called once, at the end, before the executors
+    /// that wait for a `get` are destroyed.
     virtual void stop() = 0;
 };
 
