@@ -324,7 +324,7 @@ Result<Reading> read_in_pieces(Dialect dialect, std::string_view body,
 TEST(RecordedStreams, ReadTheSameAtEverySplit) {
     LARDER_NEED_RECORDINGS();
     // Some short ones of each kind; every byte of each is a cut once.
-    constexpr std::size_t kBytesMax = 4000;
+    constexpr std::size_t kBytesMax = 2500;
     std::map<std::string, int> taken;
     for (const Recording& recording : *recordings()) {
         const std::string& body = recording.response_body;
