@@ -113,7 +113,8 @@ void SqlStore::stop() {
 }
 
 bool SqlStore::may_have(const llm::Fingerprint& key) const {
-    return index_.may_have(key);
+    // While the index is loaded, what waits to be written may not be in it yet.
+    return index_.may_have(key) || queue_.find(key).has_value();
 }
 
 void SqlStore::put(const llm::Fingerprint& key, EntryPtr entry) {
