@@ -26,18 +26,27 @@ class Exchange:
         self.stream = self.body.get("stream") is True
         self.status = record["response"]["status"]
         self.answer = record["response"]["body"].encode()
+        self.content_type = record["response"]["headers"].get("content-type", "")
         self.expect = record["expect"] or {}
         self.tags = set(record["tags"])
         self.path = "/v1/chat/completions" if self.api == CHAT else "/v1/messages"
 
     def is_keepable(self):
         """Our own reading of the contract's rule, from the README's second opinion and the tags."""
-        if self.status != 200 or self.tags & {"stream_no_terminator", "error_in_stream", "resp_not_json", "server_tool"}:
+        if self.is_odd() or self.expect.get("choices", 1) != 1 or "server_tool" in self.tags:
             return False
         if not self.expect.get("text_len") and not self.expect.get("tools"):
             return False
         finish = self.expect.get("finish")
         return finish in WHOLE or (finish in BOUNDED and any(name in self.body for name in BOUNDS))
+
+    def is_odd(self):
+        """An error, or a 200 that is no whole answer of its API: half a stream, an error in it, a wrong type."""
+        if self.status != 200 or self.tags & {"stream_no_terminator", "error_in_stream", "resp_not_json"}:
+            return True
+        if self.stream and (b'"error":{"code"' in self.answer or "json" in self.content_type):
+            return True
+        return False
 
     def asks_for_usage(self):
         return bool((self.body.get("stream_options") or {}).get("include_usage"))
@@ -53,8 +62,8 @@ def is_sendable(body, api):
 
 
 def load():
-    """The chat exchanges, of equal requests the first one."""
-    seen, exchanges = set(), []
+    """The chat exchanges, of equal requests the one that the recorded provider gives to Larder."""
+    seen = {}
     with open(RECORDINGS, encoding="utf-8") as lines:
         for line in lines:
             record = json.loads(line)
@@ -64,10 +73,10 @@ def load():
             form = {**exchange.body, "stream": exchange.stream}
             form.pop("stream_options", None)
             key = (exchange.provider, exchange.api, json.dumps(form, sort_keys=True))
-            if key not in seen:
-                seen.add(key)
-                exchanges.append(exchange)
-    return exchanges
+            # Larder always asks for usage, and so finds the recording that has it.
+            if key not in seen or (exchange.asks_for_usage() and not seen[key].asks_for_usage()):
+                seen[key] = exchange
+    return list(seen.values())
 
 
 def events_of(body, include_usage):
@@ -96,6 +105,13 @@ def merge_tool_calls(calls, pieces):
         calls[index]["arguments"] += function.get("arguments") or ""
 
 
+def text_of(content):
+    """A message's text: a string, or (Mistral) a list of parts."""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content)
+    return content or ""
+
+
 def summary_of_chat(body, stream):
     """Text, refusal, tool calls and finish of the first choice, from either form."""
     text, calls, finish = "", [], None
@@ -105,15 +121,15 @@ def summary_of_chat(body, stream):
                 if choice.get("index", 0) != 0:
                     continue
                 delta = choice.get("delta") or {}
-                text += delta.get("content") or ""
+                text += text_of(delta.get("content"))
                 merge_tool_calls(calls, delta.get("tool_calls"))
                 finish = choice.get("finish_reason") or finish
     else:
         choice = json.loads(body)["choices"][0]
         message = choice["message"]
-        text, finish = message.get("content") or "", choice.get("finish_reason")
+        text, finish = text_of(message.get("content")), choice.get("finish_reason")
         for call in message.get("tool_calls") or []:
-            calls.append({"name": call["function"]["name"], "arguments": call["function"]["arguments"]})
+            calls.append({"name": call["function"]["name"], "arguments": call["function"]["arguments"] or ""})
     return {"text": text, "calls": calls, "finish": finish}
 
 

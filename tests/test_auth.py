@@ -29,12 +29,9 @@ class Keys(LarderTest):
     def test_missing_and_wrong_keys_are_401_and_a_missing_scope_is_403(self):
         larder, replay = self.start_both(rest=KEYS)
         self.assert_error(self.ask(larder), 401)
-        for key in ("wrong", "", "key-web ", "KEY-WEB", "key-we", sha256("key-web")):
+        for key in ("wrong", "", "KEY-WEB", "key-we", sha256("key-web")):
             with self.subTest(key=key):
-                reply = self.ask(larder, key)
-                if key.strip() == "key-web":
-                    continue  # white space around a field's value is no part of it
-                self.assert_error(reply, 401)
+                self.assert_error(self.ask(larder, key), 401)
         self.assert_error(self.ask(larder, "key-stats"), 403)
         self.assertEqual(replay.stats()["calls"], 0)
         for style in ("bearer", "x-api-key"):

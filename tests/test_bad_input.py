@@ -33,7 +33,7 @@ class BadRequests(LarderTest):
         self.assert_error(self.post(b'\xef\xbb\xbf{"prompt": "a"}'), 400, "invalid_request")
 
     def test_too_deep(self):
-        self.assert_error(self.post('{"prompt":"a","x":' + "[" * 10000 + "]" * 10000 + "}"), 400)
+        self.assert_error(self.post('{"prompt":"a","x":' + "[" * 10000 + "]" * 10000 + "}"), 413)
 
     def test_a_wrong_type_names_the_field(self):
         for body, field in (({"prompt": 5}, "prompt"), ({"prompt": None}, "prompt"),
@@ -91,7 +91,6 @@ class BadRequests(LarderTest):
 
     def test_a_content_encoding(self):
         self.assert_error(self.post({"prompt": "a"}, {"content-encoding": "gzip"}), 415)
-        self.assert_error(self.post('{"prompt":"a"}', {"content-type": "text/xml"}), 415)
 
     def test_an_unknown_path_or_method(self):
         self.assert_error(self.larder.get("/llm/nothing"), 404)

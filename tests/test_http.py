@@ -103,6 +103,7 @@ class StrictHttp(LarderTest):
         return head, rest[:length], rest[length:]
 
     def test_what_is_ambiguous_is_a_400_and_the_connection_is_closed(self):
+        before = self.replay.stats()["calls"]
         for what, data in REFUSED.items():
             with self.subTest(what):
                 reply = raw(self.larder.address, data)  # comes back only when the connection is closed
@@ -112,7 +113,7 @@ class StrictHttp(LarderTest):
                 self.assertIn(b"\r\ndate: ", head.lower())
                 self.assertIn(b"\r\nconnection: close", head.lower())
                 self.assertIn("error", json.loads(body))
-        self.assertEqual(self.replay.stats()["calls"], 0)
+        self.assertEqual(self.replay.stats()["calls"], before)
 
     def test_absolute_form_is_served_and_its_host_counts(self):
         for target in (b"http://x/health", b"HTTP://x:80/health", b"http://other/health?a=b"):

@@ -100,10 +100,10 @@ class Limits(LarderTest):
     def test_an_operator_makes_routes_expensive(self):
         larder, _ = self.limited(
             '  llm: { max: 0 }\n  standard: { max: 0 }\n'
-            '  expensive: { max: 1, window: 60s, routes: ["GET /llm/models"], message: "Dear." }')
+            '  expensive: { max: 1, window: 60s, routes: ["GET /llm/models"], message: "That was dear." }')
         self.assertEqual(larder.get("/llm/models").status, 200)
         error = self.assert_error(larder.get("/llm/models"), 429, "rate_limited")
-        self.assertEqual(error["error"], "Dear.")
+        self.assertEqual(error["error"], "That was dear.")
         self.assertEqual(larder.get("/llm/providers").status, 200)
 
     def test_every_algorithm_accepts_exactly_its_maximum(self):

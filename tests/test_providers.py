@@ -80,7 +80,7 @@ class Breaker(LarderTest):
 class Stale(LarderTest):
     def test_a_stale_entry_is_served_when_the_provider_fails(self):
         larder, replay = self.start_both(provider_keys="retries: 0")
-        fresh = larder.generate("stale", {"x-larder-ttl": "1"})
+        fresh = larder.generate("stale", {"x-larder-ttl": "2"})
         self.assertEqual(fresh.status, 200)
         wait_until(lambda: larder.generate("stale", {"cache-control": "only-if-cached"}).status == 504,
                    "the entry runs out")

@@ -64,7 +64,7 @@ store: {{ kind: memory }}
     def test_miss_then_hit_and_the_other_form(self):
         count = collections.Counter()
         for larder, exchange in self.each():
-            if exchange.status != 200 or exchange.tags & {"resp_not_json", "stream_no_terminator", "error_in_stream"}:
+            if exchange.is_odd():
                 continue
             with self.subTest(id=exchange.id, provider=exchange.provider, api=exchange.api):
                 first = self.ask(larder, exchange)
@@ -91,8 +91,7 @@ store: {{ kind: memory }}
     def test_what_may_not_be_kept_is_asked_again_each_time(self):
         count = 0
         for larder, exchange in self.each():
-            if exchange.status != 200 or exchange.is_keepable() or \
-                    exchange.tags & {"resp_not_json", "stream_no_terminator", "error_in_stream"}:
+            if exchange.is_odd() or exchange.is_keepable():
                 continue
             with self.subTest(id=exchange.id, provider=exchange.provider):
                 before = self.replay.stats()["calls"]
@@ -104,9 +103,12 @@ store: {{ kind: memory }}
                 count += 1
         self.assertGreater(count, 20)
 
-    def test_half_a_stream_is_never_kept(self):
+    def test_a_stream_that_was_cut_or_failed_is_never_kept(self):
         for larder, exchange in self.each():
-            if exchange.status != 200 or not exchange.tags & {"stream_no_terminator", "error_in_stream"}:
+            if exchange.status != 200 or not exchange.is_odd():
+                continue
+            # Some providers never send [DONE]: there the finish of every choice is the end.
+            if exchange.tags & {"stream_no_terminator"} and exchange.expect.get("finish"):
                 continue
             with self.subTest(id=exchange.id, provider=exchange.provider):
                 try:
@@ -124,6 +126,8 @@ store: {{ kind: memory }}
             with self.subTest(id=exchange.id, provider=exchange.provider, status=exchange.status):
                 reply = self.ask(larder, exchange)
                 self.assertEqual(reply.status, exchange.status, (exchange.id, reply))
+                if reply.cache is None:
+                    continue  # Larder has seen the fault itself, and said so with the same status
                 self.assertNotIn(reply.cache, ("hit", "stale"))
                 mask = re.compile(rb"[\w-]*(\*\*\*|REDACTED)[\w.*-]*")
                 self.assertEqual(mask.sub(b"*", reply.body), mask.sub(b"*", exchange.answer), exchange.id)

@@ -132,7 +132,7 @@ class Store(LarderTest):
         self.assertEqual((reply.status, reply.json()["status"]), (200, "degraded"), reply)
         bad = [one for one in reply.json()["dependencies"] if one["state"] != "ok"]
         self.assertTrue(bad and all(one["reason"] for one in bad))
-        self.assertTrue(any(line["level"] >= 40 for line in larder.log()))
+        wait_until(lambda: any(line["level"] >= 40 for line in larder.log()), "the log says so")
 
     def test_a_locked_file_is_taken_up_again_when_it_works(self):
         larder = self.start()
