@@ -8,7 +8,8 @@ namespace larder::llm {
 
 namespace {
 
-__extension__ using Wide = __int128; // no sum of products of two 64-bit numbers overflows it
+__extension__ using Wide = __int128; // a product of two 64-bit numbers fits
+constexpr Wide kMost = std::numeric_limits<std::int64_t>::max();
 
 bool is_digits(std::string_view text) {
     return std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
@@ -84,13 +85,16 @@ Money cost_of(const Price& price, const Usage& usage) {
     const Price::Rates& rates = is_long ? price.long_prompt : price.base;
     const std::int64_t output = count(usage.output);
     const std::int64_t reasoning = std::min(count(usage.reasoning), output);
-    Wide cost = Wide{count(usage.input)} * rates.input;
-    cost += Wide{count(usage.cached_input)} * rates.cached_input;
-    cost += Wide{count(usage.cache_write)} * rates.cache_write;
-    cost += Wide{count(usage.cache_write_1h)} * rates.cache_write_1h;
-    cost += Wide{output - reasoning} * rates.output;
-    cost += Wide{reasoning} * rates.reasoning;
-    constexpr Wide kMost = std::numeric_limits<std::int64_t>::max();
+    Wide cost = 0; // six terms, each within 64 bits
+    const auto add = [&cost](std::int64_t tokens, std::int64_t rate) {
+        cost += std::min(Wide{tokens} * rate, kMost);
+    };
+    add(count(usage.input), rates.input);
+    add(count(usage.cached_input), rates.cached_input);
+    add(count(usage.cache_write), rates.cache_write);
+    add(count(usage.cache_write_1h), rates.cache_write_1h);
+    add(output - reasoning, rates.output);
+    add(reasoning, rates.reasoning);
     return {.picodollars = static_cast<std::int64_t>(std::min(cost, kMost))};
 }
 
