@@ -91,7 +91,8 @@ store: {{ kind: memory }}
     def test_what_may_not_be_kept_is_asked_again_each_time(self):
         count = 0
         for larder, exchange in self.each():
-            if exchange.is_odd() or exchange.is_keepable():
+            # Several choices: the second opinion has read only the first.
+            if exchange.is_odd() or exchange.is_keepable() or exchange.expect.get("choices", 1) != 1:
                 continue
             with self.subTest(id=exchange.id, provider=exchange.provider):
                 before = self.replay.stats()["calls"]
