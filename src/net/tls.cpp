@@ -45,16 +45,19 @@ public:
         }
         SSL_set_connect_state(ssl_);
         if (is_address(host)) {
-            X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str());
+            can_verify_ = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str()) == 1;
         } else {
-            SSL_set_tlsext_host_name(ssl_, host.c_str());
             SSL_set_hostflags(ssl_, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-            SSL_set1_host(ssl_, host.c_str());
+            can_verify_ = SSL_set_tlsext_host_name(ssl_, host.c_str()) == 1 &&
+                          SSL_set1_host(ssl_, host.c_str()) == 1;
         }
     }
     ~OpenSslStream() override { SSL_free(ssl_); }
 
     IoResult try_read(char* buffer, std::size_t size) override {
+        // OpenSSL keeps the descriptor's number: once closed, it may be another connection's.
+        if (!socket_.is_open())
+            return {Status::kError, 0};
         std::size_t bytes = 0;
         ERR_clear_error();
         const int done = SSL_read_ex(ssl_, buffer, size, &bytes);
@@ -62,11 +65,15 @@ public:
     }
 
     IoResult try_write(std::span<const iovec> parts) override {
+        if (!socket_.is_open())
+            return {Status::kError, 0};
         // One record for small replies: the parts are joined, up to a record's size.
         constexpr std::size_t kRecord = 16 * 1024;
         std::array<char, kRecord> joined; // NOLINT: written before it is read
         std::size_t size = 0;
         for (const iovec& part : parts) {
+            if (part.iov_len == 0)
+                continue; // its base may be null
             const std::size_t taken = std::min(part.iov_len, kRecord - size);
             std::memcpy(joined.data() + size, part.iov_base, taken);
             size += taken;
@@ -84,7 +91,7 @@ public:
     [[nodiscard]] bool has_buffered() const override { return SSL_has_pending(ssl_) == 1; }
 
     void shut_down() override {
-        if (SSL_is_init_finished(ssl_) == 1) {
+        if (socket_.is_open() && SSL_is_init_finished(ssl_) == 1) {
             ERR_clear_error();
             SSL_shutdown(ssl_);
         }
@@ -93,22 +100,25 @@ public:
 
     Task<Result<void>> handshake(async::Deadline& deadline,
                                  std::chrono::milliseconds within) override {
+        if (!can_verify_)
+            co_return fail(ErrorCode::kProviderUnavailable, "TLS can't verify such a host name");
         deadline.arm(within);
-        while (true) {
+        while (socket_.is_open()) {
             ERR_clear_error();
             const int done = SSL_do_handshake(ssl_);
-            if (done == 1)
-                break;
+            if (done == 1) {
+                deadline.disarm();
+                co_return Result<void>();
+            }
             const IoResult step = outcome(done);
             if (step.status != Status::kWantRead && step.status != Status::kWantWrite)
                 co_return fail(ErrorCode::kProviderUnavailable, "TLS handshake failed: " + why());
             const auto waited = step.status == Status::kWantRead ? co_await wait_readable()
                                                                  : co_await wait_writable();
             if (!waited)
-                co_return fail(ErrorCode::kTimeout, "TLS handshake did not end in time");
+                break;
         }
-        deadline.disarm();
-        co_return Result<void>();
+        co_return fail(ErrorCode::kTimeout, "TLS handshake did not end in time");
     }
 
 private:
@@ -134,6 +144,7 @@ private:
 
     std::shared_ptr<TlsContext> context_;
     SSL* ssl_;
+    bool can_verify_ = true; // a host that OpenSSL won't take must not pass unverified
 };
 
 } // namespace
