@@ -64,7 +64,7 @@ Connection::Connection(std::shared_ptr<ServerShared> shared, std::shared_ptr<Ser
     : shared_(std::move(shared)), thread_(std::move(thread)), peer_(peer),
       readable_(thread_->executor),
       read_deadline_(thread_->deadlines, [this] { stream_->close(); }),
-      write_deadline_(thread_->deadlines, [this] { stream_->close(); }) {
+      write_deadline_(thread_->deadlines, [this] { close_as_cut(); }) {
     if (shared_->tls) {
         auto tls = net::make_tls_stream(std::move(socket), shared_->tls, "");
         tls_ = tls.get();
@@ -82,8 +82,12 @@ Connection::~Connection() {
 }
 
 Task<void> Connection::run(std::shared_ptr<Connection> self) {
-    if (co_await self->set_up())
-        co_await self->serve();
+    try {
+        if (co_await self->set_up())
+            co_await self->serve();
+    } catch (const std::exception& exception) {
+        std::fprintf(stderr, "a connection ended by an exception: %s\n", exception.what());
+    }
     self->on_gone_ = nullptr;
     self->stream_->close();
 }
@@ -174,7 +178,7 @@ Task<void> Connection::serve_request() {
         keep_alive_ = false;
     if (keep_alive_)
         co_await finish_body();
-    else
+    if (!keep_alive_)
         co_await linger();
 }
 
@@ -301,6 +305,7 @@ Task<Result<std::string>> Connection::read_body(std::size_t max_bytes) {
     if (!body_)
         co_return body;
     const auto too_large = [&] {
+        read_deadline_.disarm();
         keep_alive_ = false;
         return fail(ErrorCode::kTooLarge,
                     "the body is larger than " + std::to_string(max_bytes) + " bytes");
@@ -319,6 +324,7 @@ Task<Result<std::string>> Connection::read_body(std::size_t max_bytes) {
     while (true) {
         auto used = body_->feed(unread(), body);
         if (!used) {
+            read_deadline_.disarm();
             keep_alive_ = false;
             co_return std::unexpected(std::move(used).error());
         }
@@ -423,7 +429,8 @@ Task<Result<void>> Connection::reply(Response response) {
         head += "\r\n";
     }
     append_ending(head);
-    const bool without_body = head_.method == Method::kHead;
+    const bool without_body =
+        head_.method == Method::kHead || response.status == 204 || response.status == 304;
     const std::array parts{part_of(head),
                            part_of(without_body ? std::string_view() : response.body)};
     co_return co_await send(parts);
@@ -494,9 +501,19 @@ Task<Result<void>> Connection::end_stream() {
 }
 
 void Connection::abort() {
-    streaming_ = false;
     keep_alive_ = false;
     gone_ = true;
+    close_as_cut();
+    streaming_ = false;
+}
+
+/// Closes at once. Where only the end of the connection ends the body, a plain close would look
+/// like that end: the client gets a reset.
+void Connection::close_as_cut() {
+    if (streaming_ && !chunked_) {
+        boost::system::error_code ignored;
+        stream_->socket().set_option(asio::socket_base::linger(true, 0), ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
+    }
     stream_->close();
 }
 
@@ -506,7 +523,8 @@ void Connection::drain() {
 }
 
 void Connection::cut() {
-    stream_->close();
+    close_as_cut();
+    client_has_gone(); // no wait may be armed that would tell the handler
 }
 
 } // namespace larder::http

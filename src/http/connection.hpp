@@ -84,6 +84,7 @@ private:
     void on_readable(bool failed);
     void absorb();
     void client_has_gone();
+    void close_as_cut();
     [[nodiscard]] std::string_view unread() const {
         return std::string_view(input_).substr(consumed_);
     }
