@@ -27,6 +27,7 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kReadSize = 64 * 1024;
 constexpr std::size_t kIdlePerOrigin = 256;
+constexpr std::size_t kInterimMax = 32; // 1xx heads before an answer
 constexpr std::int64_t kIdleForUs = 30'000'000;
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable_t<Executor>());
 
@@ -175,6 +176,8 @@ public:
     }
 
     Task<Result<void>> send(ClientRequest request) override {
+        if (cancelled_ || timed_out_)
+            co_return broken("the call");
         stream_ = state_->take(origin_);
         bool pooled = stream_ != nullptr;
         while (true) {
@@ -216,6 +219,7 @@ public:
                 co_return true;
             phase_.arm(timeouts_.idle);
             auto more = co_await receive();
+            phase_.disarm(); // a reader that takes its time is not the provider's fault
             if (!more)
                 co_return std::unexpected(std::move(more).error());
             if (!*more) {
@@ -233,7 +237,7 @@ public:
             stream_->close();
         if (connecting_ != nullptr) {
             boost::system::error_code ignored;
-            connecting_->close(ignored); // NOLINT
+            connecting_->close(ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
         }
         if (resolver_)
             resolver_->cancel();
@@ -328,7 +332,7 @@ private:
         std::string why;
         for (const auto& endpoint : endpoints) {
             boost::system::error_code ignored;
-            socket.close(ignored); // NOLINT
+            socket.close(ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
             connecting_ = &socket;
             auto [error] = co_await socket.async_connect(endpoint, kToken);
             connecting_ = nullptr;
@@ -354,14 +358,15 @@ private:
         if (auto sent = co_await stream_->write_all(parts, phase_, timeouts_.connect); !sent)
             co_return broken("asking the proxy");
         phase_.arm(timeouts_.connect);
-        if (auto read = co_await read_head(false); !read)
+        auto read = co_await read_head(false);
+        answered_ = false; // it was the proxy
+        if (!read)
             co_return read;
         if (head_.status != 200)
             co_return fail(ErrorCode::kProviderUnavailable,
                            "the proxy refused the tunnel with " + std::to_string(head_.status));
         input_.clear();
         used_ = 0;
-        answered_ = false;
         co_return Result<void>();
     }
 
@@ -385,6 +390,7 @@ private:
 
     Task<Result<void>> read_head(bool to_head_request) {
         std::size_t scanned = 0;
+        std::size_t interim = 0;
         input_.clear();
         used_ = 0;
         while (true) {
@@ -401,11 +407,17 @@ private:
                 if (!length)
                     co_return fail(ErrorCode::kProviderUnreadable,
                                    "the answer is no HTTP: " + length.error().message);
-                if (*length == 0)
+                if (*length == 0) {
+                    input_.erase(0, used_); // heads that were skipped
+                    used_ = 0;
                     break;
+                }
                 used_ += *length;
                 scanned = 0;
-                if (head_.status < 200 && head_.status != 101)
+                if (head_.status == 101 || (head_.status < 200 && ++interim > kInterimMax))
+                    co_return fail(ErrorCode::kProviderUnreadable,
+                                   "the answer begins with heads that were not asked for");
+                if (head_.status < 200)
                     continue;
                 phase_.disarm();
                 body_.emplace(head_.framing);
@@ -437,10 +449,8 @@ private:
                 break;
             case net::IoResult::Status::kEnd:
                 co_return false;
-            case net::IoResult::Status::kError:
-                if (cancelled_ || timed_out_)
-                    co_return broken("waiting for the answer");
-                co_return false;
+            case net::IoResult::Status::kError: // a reset, or TLS without close_notify: no end
+                co_return broken("waiting for the answer");
             }
         }
     }
