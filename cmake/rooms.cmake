@@ -30,7 +30,7 @@ endfunction()
 
 # Third-party libraries, each at the room that is their home.
 set(larder_base_libraries OpenSSL::Crypto PkgConfig::SIMDJSON)
-set(larder_async_libraries Boost::headers Threads::Threads)
+set(larder_async_libraries Boost::headers OpenSSL::SSL Threads::Threads)
 set(larder_net_libraries OpenSSL::SSL)
 set(larder_sql_libraries SQLite::SQLite3)
 set(larder_app_libraries yaml-cpp)

@@ -121,14 +121,18 @@ Task<void> Application::serve(Context& context) {
             context, {.code = ErrorCode::kMethodNotAllowed, .message = "this path takes " + allow});
         co_return;
     }
-    if (auto known = authenticate(context); !known) {
-        co_await reply_error(context, known.error());
-        co_return;
-    }
+    const auto known = authenticate(context);
+    // A caller with a key that can't do this takes nothing from its user's limit; who is not known
+    // is limited by address.
+    const bool counts = known || known.error().code == ErrorCode::kUnauthorized;
     http::Response refusal;
-    if (context.route->tier != Tier::kNone && !limit(context, refusal)) {
+    if (context.route->tier != Tier::kNone && counts && !limit(context, refusal)) {
         context.error_code = "rate_limited";
         co_await reply_with(context, std::move(refusal));
+        co_return;
+    }
+    if (!known) {
+        co_await reply_error(context, known.error());
         co_return;
     }
     if (has_coded_body(head)) {

@@ -104,18 +104,23 @@ Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
 
 Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) {
     const gateway::Directives& directives = inquiry.directives;
-    const Sha256 alias = gateway_.alias_key(*context.settings->gateway, inquiry);
+    const gateway::Settings& settings = *context.settings->gateway;
     ClientForm form = ClientForm::kLlmPlain;
-    if (auto found = gateway_.find_alias(alias, *context.settings->gateway, directives, form)) {
-        co_await reply_found(context, *std::move(found), form, Outcome::kHit);
-        co_return;
+    std::optional<Sha256> alias;
+    if (settings.cache.enabled && !directives.no_cache && !directives.no_store) {
+        alias = gateway_.alias_key(settings, inquiry);
+        if (auto found = gateway_.find_alias(*alias, directives, form)) {
+            co_await reply_found(context, *std::move(found), form, Outcome::kHit);
+            co_return;
+        }
     }
     auto prepared = gateway_.prepare(context.settings->gateway, inquiry);
     if (!prepared) {
         co_await reply_error(context, prepared.error());
         co_return;
     }
-    gateway_.learn_alias(alias, *prepared);
+    if (alias)
+        gateway_.learn_alias(*alias, *prepared);
     context.provider = prepared->target.provider->name;
     context.model = prepared->target.model;
     form = prepared->form;

@@ -77,7 +77,7 @@ int run_serve(const CommandLine& line) {
     for (const int number : {SIGTERM, SIGINT, SIGHUP})
         sigaddset(&signals, number);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    std::signal(SIGPIPE, SIG_IGN); // NOLINT
+    std::signal(SIGPIPE, SIG_IGN); // NOLINT: OpenSSL writes without MSG_NOSIGNAL
     raise_descriptor_limit();
 
     const Environment environment = system_environment();

@@ -23,13 +23,23 @@ std::string database_path(const Config& config) {
     return config.store == StoreKind::kSqlite ? config.sqlite_path : "";
 }
 
-void log_health(const cache::StoreHealth& health) {
-    if (health.ok)
-        log::Line(log::Level::kInfo, "the store works again").text("store", "sqlite");
+void log_health(std::string_view dependency, bool ok, std::string_view reason) {
+    if (ok)
+        log::Line(log::Level::kInfo, "a dependency works again")
+            .text("dependency", dependency)
+            .text("kind", "sqlite");
     else
-        log::Line(log::Level::kWarn, "the store is unavailable; serving on without it")
-            .text("store", "sqlite")
-            .text("reason", health.reason);
+        log::Line(log::Level::kWarn, "a dependency is unavailable; serving on without it")
+            .text("dependency", dependency)
+            .text("kind", "sqlite")
+            .text("reason", reason);
+}
+
+void log_store_health(const cache::StoreHealth& health) {
+    log_health("store", health.ok, health.reason);
+}
+void log_ledger_health(const ledger::LedgerHealth& health) {
+    log_health("database", health.ok, health.reason);
 }
 
 std::unique_ptr<cache::Store> make_store(const Config& config, const Clock& clock) {
@@ -38,7 +48,7 @@ std::unique_ptr<cache::Store> make_store(const Config& config, const Clock& cloc
     return cache::make_sql_store({.path = config.sqlite_path,
                                   .max_size_bytes = config.sqlite_max_size,
                                   .clock = &clock,
-                                  .on_health = log_health});
+                                  .on_health = log_store_health});
 }
 
 http::ProxySettings proxy_settings(const Environment& environment) {
@@ -101,7 +111,7 @@ std::vector<std::string_view> needs_restart(const Config& before, const Config& 
 Larder::Larder(Config config, const Environment& environment)
     : config_(std::move(config)), budget_(config_.server.memory),
       store_(make_store(config_, clock_)),
-      ledger_({.path = database_path(config_)}),
+      ledger_({.path = database_path(config_), .on_health = log_ledger_health}),
       memory_(config_.cache.enabled ? config_.cache.memory : 0), runtime_(thread_count(config_)),
       gateway_({.runtime = runtime_,
                 .clock = clock_,

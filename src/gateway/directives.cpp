@@ -11,14 +11,18 @@ namespace {
 
 constexpr std::size_t kLongestVariant = 128;
 
+constexpr std::int64_t kMostSeconds = 1LL << 31; // RFC 9111, 1.2.2: enough for every larger number
+
 std::optional<std::int64_t> seconds_of(std::string_view text) {
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error == std::errc::result_out_of_range && !text.starts_with('-'))
-        return 1LL << 31; // RFC 9111, 1.2.2
-    if (error != std::errc() || end != text.data() + text.size() || number < 0)
+    if (text.starts_with('-') || end != text.data() + text.size())
         return std::nullopt;
-    return number;
+    if (error == std::errc::result_out_of_range)
+        return kMostSeconds;
+    if (error != std::errc())
+        return std::nullopt;
+    return std::min(number, kMostSeconds);
 }
 
 void read_cache_control(std::string_view value, Directives& directives) {

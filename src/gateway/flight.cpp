@@ -43,13 +43,8 @@ bool Flight::poll(Follower& follower, News& news) {
     for (; follower.cursor < known; ++follower.cursor)
         news.blocks.push_back(blocks_[follower.cursor - first_block_]);
     news.end = end_;
-    if (bytes_ > joinable_bytes_) {
-        drop_read_blocks();
-        if (waiting_for_room_ && held_bytes_ <= kReaderWindow) {
-            waiting_for_room_ = false;
-            asio::post(producer_, [self = shared_from_this()] { self->room_.resume(); });
-        }
-    }
+    if (bytes_ > joinable_bytes_)
+        make_room();
     return true;
 }
 
@@ -57,7 +52,7 @@ void Flight::leave(const std::shared_ptr<Follower>& follower) {
     const std::lock_guard lock(mutex_);
     std::erase(followers_, follower);
     if (bytes_ > joinable_bytes_)
-        drop_read_blocks();
+        make_room(); // the slowest one may have left
     if (!followers_.empty() || end_ || left_)
         return;
     left_ = !outlives_followers_;
@@ -144,6 +139,15 @@ void Flight::drop_read_blocks() {
         share_.shrink(bytes);
         blocks_.pop_front();
     }
+}
+
+/// Frees what was read, and wakes a producer that waits for that. Under the mutex.
+void Flight::make_room() {
+    drop_read_blocks();
+    if (!waiting_for_room_ || held_bytes_ > kReaderWindow)
+        return;
+    waiting_for_room_ = false;
+    asio::post(producer_, [self = shared_from_this()] { self->room_.resume(); });
 }
 
 std::size_t Flight::slowest() const {

@@ -35,6 +35,7 @@ struct FlightEnd {
     cache::EntryPtr entry; // a whole answer of status 200, kept or not
     std::optional<protocol::Answer>
         answer;             // the same, read; none for a shape that only its API knows
+    bool terminated = true; // a stream's terminal event was seen; else the answer is not kept
     bool truncated = false; // the entry lacks the body of a stream that was too large to be kept
     int provider_status = 0;
     std::string provider_body;
@@ -90,6 +91,7 @@ public:
 private:
     void wake(std::unique_lock<std::mutex>& lock);
     void drop_read_blocks();
+    void make_room();
     [[nodiscard]] std::size_t slowest() const;
 
     Executor producer_;

@@ -130,8 +130,8 @@ Task<Result<void>> read_plain(provider::ProviderCall& call, MemoryBudget& budget
 /// Takes blocks out of the stream's bytes, reads their events, and hands them to the flight.
 class StreamPump {
 public:
-    StreamPump(Flight& flight, const Prepared& prepared)
-        : flight_(flight), prepared_(prepared),
+    StreamPump(Flight& flight, const Prepared& prepared, http::OwnedFields fields)
+        : flight_(flight), fields_(std::move(fields)), prepared_(prepared),
           reader_(protocol::make_stream_reader(prepared.target.provider->dialect)) {}
 
     std::string& pending() { return pending_; }
@@ -155,6 +155,7 @@ public:
             pending_ += "\n\n";
             LARDER_CHECK(pump());
         }
+        terminated_ = reader_->answer().ended;
         reader_->finish_at_eof();
         if (!reader_->answer().ended) {
             return fail(ErrorCode::kProviderUnavailable,
@@ -168,6 +169,8 @@ public:
     /// Everything so far, unless it was too much to be kept.
     std::string take_all() { return truncated_ ? std::string() : std::move(all_); }
     [[nodiscard]] bool is_truncated() const { return truncated_; }
+    /// Whether the protocol's own terminal event was seen: some vendors just end.
+    [[nodiscard]] bool is_terminated() const { return terminated_; }
 
 private:
     Result<void> take(std::string raw) {
@@ -188,11 +191,19 @@ private:
             all_ += raw;
         else
             truncated_ = true;
+        // Only a first event, or a comment, begins the stream: what breaks before it is still a
+        // plain error.
+        const bool is_shown = !events_.empty() || raw.starts_with(':');
+        if (!begun_ && !is_shown)
+            return {};
+        if (!std::exchange(begun_, true))
+            flight_.begin_stream(std::move(fields_));
         block.raw = std::move(raw);
         return flight_.append(std::move(block));
     }
 
     Flight& flight_;
+    http::OwnedFields fields_; // of the provider's head, until the stream begins
     const Prepared& prepared_;
     std::unique_ptr<protocol::StreamReader> reader_;
     http::SseDecoder decoder_;
@@ -200,11 +211,13 @@ private:
     std::string pending_;
     std::string all_; // up to the largest entry
     bool truncated_ = false;
+    bool terminated_ = false;
+    bool begun_ = false;
 };
 
 Task<Result<void>> read_stream(provider::ProviderCall& call, Flight& flight,
                                const Prepared& prepared, const Clock& clock, FlightEnd& end) {
-    StreamPump pump(flight, prepared);
+    StreamPump pump(flight, prepared, end.provider_fields);
     while (true) {
         auto more = co_await call.read(pump.pending());
         if (!more)
@@ -219,6 +232,7 @@ Task<Result<void>> read_stream(provider::ProviderCall& call, Flight& flight,
         co_return finished;
     end.answer = pump.answer();
     end.truncated = pump.is_truncated();
+    end.terminated = pump.is_terminated();
     end.entry = make_entry(prepared, clock.epoch_ms(), pump.take_all(), cache::PrimaryForm::kStream,
                            &*end.answer);
     co_return Result<void>();
@@ -260,7 +274,6 @@ Task<void> Gateway::fly(std::shared_ptr<Flight> flight, Prepared prepared) {
         if (head.status != 200) {
             outcome = co_await read_rejection(call, parts_.budget, prepared, *end);
         } else if (prepared.call.stream && events) {
-            flight->begin_stream(end->provider_fields);
             outcome = co_await read_stream(call, *flight, prepared, parts_.clock, *end);
         } else {
             outcome = co_await read_plain(call, parts_.budget, prepared, parts_.clock, *end);
@@ -285,7 +298,7 @@ void Gateway::finish_flight(const Flight& flight, const Prepared& prepared, cons
         record.input_tokens = entry.usage.prompt();
         record.output_tokens = entry.usage.output;
         record.spent_picodollars = entry.cost.picodollars;
-        const bool fits = !end.truncated &&
+        const bool fits = !end.truncated && end.terminated &&
                           entry.body.size() <= prepared.settings->cache.max_entry &&
                           !flight.oversized();
         const bool current =
@@ -297,7 +310,8 @@ void Gateway::finish_flight(const Flight& flight, const Prepared& prepared, cons
                 parts_.store->put(prepared.key, end.entry);
         }
     }
-    parts_.ledger.record(record);
+    if (tries > 0)
+        parts_.ledger.record(record);
     if (prepared.may_join)
         table_.erase(prepared.key, &flight);
 }

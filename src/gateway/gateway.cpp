@@ -65,10 +65,8 @@ Sha256 Gateway::alias_key(const Settings& settings, const Inquiry& inquiry) cons
     return sha256(parts);
 }
 
-std::optional<Found> Gateway::find_alias(const Sha256& alias, const Settings& settings,
-                                         const Directives& directives, ClientForm& form) {
-    if (!settings.cache.enabled || directives.no_cache || directives.no_store)
-        return std::nullopt;
+std::optional<Found> Gateway::find_alias(const Sha256& alias, const Directives& directives,
+                                         ClientForm& form) {
     const Alias* known = thread_state().aliases.find(alias);
     if (known == nullptr)
         return std::nullopt;

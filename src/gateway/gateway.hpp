@@ -85,8 +85,8 @@ public:
     [[nodiscard]] Sha256 alias_key(const Settings& settings, const Inquiry& inquiry) const;
     /// A fresh entry for bytes that were seen before on this thread; nothing is parsed. `form` is
     /// set with it.
-    [[nodiscard]] std::optional<Found> find_alias(const Sha256& alias, const Settings& settings,
-                                                  const Directives& directives, ClientForm& form);
+    [[nodiscard]] std::optional<Found> find_alias(const Sha256& alias, const Directives& directives,
+                                                  ClientForm& form);
     void learn_alias(const Sha256& alias, const Prepared& prepared);
 
     /// Reads, routes, rewrites, and makes the key. The Error is the caller's fault, or names a

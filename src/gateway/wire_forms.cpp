@@ -37,16 +37,14 @@ Result<std::string> make_llm_body(const cache::Entry& entry, bool stream, bool c
 } // namespace
 
 std::string make_llm_reply(const cache::Entry& entry, const protocol::Answer& answer, bool cached) {
-    const std::string_view named = entry.answer_model.view();
-    return protocol::write_llm_reply(answer.text,
-                                     {.model = named.empty() ? entry.model.view() : named,
-                                      .provider = entry.provider.view(),
-                                      .cached = cached,
-                                      .usage = entry.usage,
-                                      .cost = entry.cost,
-                                      .priced = entry.priced,
-                                      .finish_reason = entry.finish_reason.view(),
-                                      .request_id = {}});
+    return protocol::write_llm_reply(answer.text, {.model = entry.model.view(),
+                                                   .provider = entry.provider.view(),
+                                                   .cached = cached,
+                                                   .usage = entry.usage,
+                                                   .cost = entry.cost,
+                                                   .priced = entry.priced,
+                                                   .finish_reason = entry.finish_reason.view(),
+                                                   .request_id = {}});
 }
 
 ClientForm form_for(Dialect client, const protocol::Call& call) {

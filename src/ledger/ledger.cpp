@@ -215,9 +215,15 @@ void Ledger::flush() {
 }
 
 void Ledger::set_health(bool ok, std::string_view reason) {
-    const std::lock_guard lock(mutex_);
-    health_.ok = ok;
-    health_.reason = reason;
+    const LedgerHealth now{.ok = ok, .reason = std::string(reason)};
+    {
+        const std::lock_guard lock(mutex_);
+        if (health_.ok == now.ok && health_.reason == now.reason)
+            return;
+        health_ = now;
+    }
+    if (settings_.on_health)
+        settings_.on_health(now);
 }
 
 } // namespace larder::ledger

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -53,6 +54,8 @@ struct LedgerHealth {
 struct LedgerSettings {
     std::string path; // empty: in memory only
     std::chrono::milliseconds flush_interval{1000};
+    /// Called on the writer's thread when the health changes: for the log.
+    std::function<void(const LedgerHealth&)> on_health;
 };
 
 class Ledger {

@@ -115,8 +115,18 @@ Result<Address> parse_address(std::string_view text) {
 }
 
 std::string to_text(const Address& address) {
+    if (address.v4) { // on the path of every request: inet_ntop prints by printf
+        std::string text;
+        for (std::size_t i = 0; i < 4; ++i) {
+            if (i > 0)
+                text += '.';
+            char digits[4];
+            text.append(digits, std::to_chars(digits, digits + sizeof digits, address.bytes[i]).ptr);
+        }
+        return text;
+    }
     char buffer[INET6_ADDRSTRLEN] = {};
-    ::inet_ntop(address.v4 ? AF_INET : AF_INET6, address.bytes.data(), buffer, sizeof buffer);
+    ::inet_ntop(AF_INET6, address.bytes.data(), buffer, sizeof buffer);
     return buffer;
 }
 
