@@ -14,6 +14,8 @@ public:
     explicit MemoryBudget(std::size_t limit) : limit_(limit) {}
     /// Above half of the budget only small shares are given: large bodies wait outside.
     [[nodiscard]] bool try_take(std::size_t bytes) {
+        if (bytes > limit_)
+            return false; // also what would wrap around
         const std::size_t used = used_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
         if (used <= limit_ / 2 || (used <= limit_ && bytes <= kSmall))
             return true;
