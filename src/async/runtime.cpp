@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::size_t kOutside = ~std::size_t{0};
 thread_local std::size_t current_thread = kOutside;
-thread_local std::size_t current_size = 0;
 
 } // namespace
 
@@ -43,9 +42,8 @@ Runtime::Runtime(std::size_t threads) : state_(std::make_unique<State>()) {
     }
     for (std::size_t i = 0; i < threads; ++i) {
         auto& loop = *state_->loops[i];
-        loop.thread = std::thread([&loop, i, threads] {
+        loop.thread = std::thread([&loop, i] {
             current_thread = i;
-            current_size = threads;
             loop.context.run();
         });
     }
@@ -64,7 +62,7 @@ asio::io_context& Runtime::context(std::size_t index) {
 }
 
 std::size_t Runtime::current() {
-    return current_thread == kOutside ? current_size : current_thread;
+    return current_thread;
 }
 
 void Runtime::stop() {

@@ -19,7 +19,7 @@ public:
     Runtime& operator=(const Runtime&) = delete;
     [[nodiscard]] std::size_t size() const;
     [[nodiscard]] asio::io_context& context(std::size_t index);
-    /// The index of the runtime thread that calls, or `size()` from outside.
+    /// The index of the runtime thread that calls, or a number above any size from outside.
     [[nodiscard]] static std::size_t current();
     /// Stops all loops and joins their threads.
     void stop();
