@@ -42,6 +42,8 @@ iovec part_of(std::string_view bytes) {
 
 /// Whether a pooled connection can still be used: nothing to read, not even its end.
 bool is_alive(net::Stream& stream) {
+    if (stream.has_buffered())
+        return false;
     char byte = 0;
     const ssize_t n = ::recv(stream.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
@@ -141,9 +143,14 @@ struct Client::State {
     }
 
     void give_back(const Origin& origin, std::unique_ptr<net::Stream> stream) {
-        auto& streams = idle[origin];
+        auto& streams = idle[origin]; // the oldest first
+        const std::int64_t now = async::Deadlines::now_us();
+        if (!streams.empty() && now - streams.front().since_us >= kIdleForUs) {
+            std::erase_if(streams,
+                          [now](const Idle& one) { return now - one.since_us >= kIdleForUs; });
+        }
         if (streams.size() < kIdlePerOrigin)
-            streams.push_back({std::move(stream), async::Deadlines::now_us()});
+            streams.push_back({std::move(stream), now});
     }
 
     Result<std::shared_ptr<net::TlsContext>> tls_context() {
@@ -279,6 +286,9 @@ private:
                                             : "http://" + state_->proxy.https_proxy);
             if (!proxy)
                 co_return std::unexpected(std::move(proxy).error().with("HTTPS_PROXY"));
+            if (proxy->origin.tls)
+                co_return fail(ErrorCode::kProviderUnavailable,
+                               "HTTPS_PROXY: only proxies at http:// are spoken to");
             next = proxy->origin;
         }
         auto endpoints = co_await look_up(next);

@@ -383,6 +383,14 @@ TEST(ClientProxy, SaysThatTheProxyRefused) {
     EXPECT_FALSE(outcome.answered); // by the provider
 }
 
+TEST(ClientProxy, RefusesAProxyThatIsItselfBehindTls) {
+    ScriptedServer proxy(once("HTTP/1.1 200 OK\r\n\r\n"));
+    TestClient client({.https_proxy = "https://" + proxy.address()});
+    const Outcome outcome = client.fetch(client.call(1, {}, true));
+    EXPECT_TRUE(outcome.message().contains("HTTPS_PROXY")) << outcome.message();
+    EXPECT_EQ(proxy.connections(), 0);
+}
+
 TEST(ClientProxy, GoesPastTheProxyToAnExceptedHost) {
     const testing::TestCertificate certificate;
     ProbeServer server(with_tls(certificate));
