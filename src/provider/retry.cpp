@@ -19,8 +19,13 @@ std::optional<std::int64_t> number_of(std::string_view text) {
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     // Some send fractions; what follows the point is rounded up.
-    if (error != std::errc() || number < 0)
+    if (text.starts_with('-'))
         return std::nullopt;
+    if (error == std::errc::result_out_of_range)
+        return kLongest;
+    if (error != std::errc())
+        return std::nullopt;
+    number = std::min(number, kLongest);
     if (end != text.data() + text.size())
         return *end == '.' ? std::optional(number + 1) : std::nullopt;
     return number;
