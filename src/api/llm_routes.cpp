@@ -155,7 +155,7 @@ Task<void> LlmRoutes::reply_found(Context& context, gateway::Found found, Client
         context.provider = entry.provider.view();
         context.model = entry.model.view();
     }
-    const auto wire = gateway::wire_form(entry, form);
+    const auto wire = gateway_.form_of(found, form);
     if (!wire) {
         co_await reply_error(context, wire.error());
         co_return;

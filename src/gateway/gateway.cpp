@@ -73,7 +73,7 @@ std::optional<Found> Gateway::find_alias(const Sha256& alias, const Directives& 
     auto entry = parts_.memory.get(known->key);
     if (!entry)
         return std::nullopt;
-    auto found = judge(std::move(entry), directives);
+    auto found = judge(known->key, std::move(entry), directives);
     if (!found || !found->fresh)
         return std::nullopt;
     form = known->form;
@@ -91,23 +91,24 @@ cache::Generations Gateway::generations_of(std::string_view name_space,
 }
 
 /// What an entry is good for now; nullopt: for nothing.
-std::optional<Found> Gateway::judge(cache::EntryPtr entry, const Directives& directives) const {
+std::optional<Found> Gateway::judge(const llm::Fingerprint& key, cache::EntryPtr entry,
+                                    const Directives& directives) const {
     const std::int64_t now = parts_.clock.epoch_ms();
     if (entry->generations != generations_of(entry->name_space.view(), entry->model.view()))
         return std::nullopt;
     const bool young_enough =
         !directives.max_age_s || now - entry->created_ms <= *directives.max_age_s * 1000;
     if (now < entry->fresh_until_ms && young_enough)
-        return Found{std::move(entry), true};
+        return Found{key, std::move(entry), true};
     if (now < entry->stale_until_ms)
-        return Found{std::move(entry), false};
+        return Found{key, std::move(entry), false};
     return std::nullopt;
 }
 
 Task<std::optional<Found>> Gateway::look_up(const Prepared& prepared,
                                             const Directives& directives) {
     if (auto entry = parts_.memory.get(prepared.key)) {
-        auto found = judge(std::move(entry), directives);
+        auto found = judge(prepared.key, std::move(entry), directives);
         if (found)
             co_return found;
     }
@@ -116,7 +117,7 @@ Task<std::optional<Found>> Gateway::look_up(const Prepared& prepared,
     auto stored = co_await parts_.store->get(prepared.key);
     if (!stored || *stored == nullptr)
         co_return std::nullopt; // a failing store is never in the way; its health is said elsewhere
-    auto found = judge(*stored, directives);
+    auto found = judge(prepared.key, *stored, directives);
     if (found && found->fresh)
         parts_.memory.put(prepared.key, *stored);
     co_return found;
@@ -142,6 +143,14 @@ Gateway::Joined Gateway::join(Prepared prepared, const Directives& directives, E
     if (leads)
         async::spawn("flight", executor, fly(fresh, std::move(prepared)));
     return {std::move(joined.flight), std::move(joined.follower), leads};
+}
+
+Result<const cache::WireForm*> Gateway::form_of(const Found& found, ClientForm form) {
+    bool made = false;
+    LARDER_TRY(const cache::WireForm* wire, wire_form(*found.entry, form, &made));
+    if (made)
+        parts_.memory.grew(found.key, cache::Entry::bytes_of(*wire));
+    return wire;
 }
 
 void Gateway::record_saved(const cache::Entry& entry, Outcome outcome) {

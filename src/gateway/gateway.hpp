@@ -62,6 +62,7 @@ struct Prepared {
 
 /// An entry that may answer.
 struct Found {
+    llm::Fingerprint key{};
     cache::EntryPtr entry;
     bool fresh = false; // false: only if the provider fails
 };
@@ -104,6 +105,9 @@ public:
     /// Joins the flight for the same key, or starts one on this thread.
     Joined join(Prepared prepared, const Directives& directives, Executor executor);
 
+    /// The bytes of a found entry in the form that the client wants; what is made here counts for
+    /// the memory tier.
+    Result<const cache::WireForm*> form_of(const Found& found, ClientForm form);
     /// Counts an answer that needed no call of its own.
     void record_saved(const cache::Entry& entry, Outcome outcome);
 
@@ -125,7 +129,7 @@ private:
     ThreadState& thread_state();
     [[nodiscard]] cache::Generations generations_of(std::string_view name_space,
                                                     std::string_view model) const;
-    [[nodiscard]] std::optional<Found> judge(cache::EntryPtr entry,
+    [[nodiscard]] std::optional<Found> judge(const llm::Fingerprint& key, cache::EntryPtr entry,
                                              const Directives& directives) const;
     Task<void> fly(std::shared_ptr<Flight> flight, Prepared prepared);
     void finish_flight(const Flight& flight, const Prepared& prepared, const FlightEnd& end,

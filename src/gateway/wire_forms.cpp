@@ -88,18 +88,20 @@ std::string_view content_type_of(ClientForm form) {
     return is_stream(form) ? "text/event-stream; charset=utf-8" : "application/json";
 }
 
-Result<const cache::WireForm*> wire_form(const cache::Entry& entry, ClientForm form) {
+Result<const cache::WireForm*> wire_form(const cache::Entry& entry, ClientForm form, bool* made) {
     const auto index = static_cast<std::size_t>(form);
     if (const cache::WireForm* kept = entry.wire_form(index))
         return kept;
-    auto made = std::make_unique<cache::WireForm>();
-    LARDER_TRY(made->body, make_body(entry, form, true));
-    made->head = "HTTP/1.1 200 OK\r\nContent-Type: ";
-    made->head += content_type_of(form);
+    auto fresh = std::make_unique<cache::WireForm>();
+    LARDER_TRY(fresh->body, make_body(entry, form, true));
+    fresh->head = "HTTP/1.1 200 OK\r\nContent-Type: ";
+    fresh->head += content_type_of(form);
     if (is_stream(form))
-        made->head += "\r\nCache-Control: no-cache";
-    made->head += "\r\nContent-Length: " + std::to_string(made->body.size()) + "\r\n";
-    return entry.set_wire_form(index, std::move(made));
+        fresh->head += "\r\nCache-Control: no-cache";
+    fresh->head += "\r\nContent-Length: " + std::to_string(fresh->body.size()) + "\r\n";
+    if (made != nullptr)
+        *made = true;
+    return entry.set_wire_form(index, std::move(fresh));
 }
 
 } // namespace larder::gateway

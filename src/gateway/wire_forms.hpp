@@ -34,9 +34,10 @@ std::string make_llm_reply(const cache::Entry& entry, const protocol::Answer& an
 /// The body of `form`. `cached`: what metadata says in the /llm dialect.
 Result<std::string> make_body(const cache::Entry& entry, ClientForm form, bool cached);
 
-/// The kept form of an entry that is served from the cache, made on first need. kInternal when the
-/// entry can't be read.
-Result<const cache::WireForm*> wire_form(const cache::Entry& entry, ClientForm form);
+/// The kept form of an entry that is served from the cache, made on first need (`made` is set
+/// then). kInternal when the entry can't be read.
+Result<const cache::WireForm*> wire_form(const cache::Entry& entry, ClientForm form,
+                                         bool* made = nullptr);
 
 /// "application/json" or "text/event-stream; charset=utf-8".
 std::string_view content_type_of(ClientForm form);
