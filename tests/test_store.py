@@ -48,6 +48,25 @@ class Store(LarderTest):
         self.assertEqual(larder.generate("kept 3", stream=True).cache, "hit")
         self.assertEqual(self.replay.stats()["calls"], 20)
 
+    def test_a_purge_survives_a_restart_and_reaches_another_program(self):
+        larder = self.start()
+        texts = [f"purged {index}" for index in range(5)]
+        for text in texts:
+            larder.generate(text)
+        self.assertEqual(larder.stop(), 0)
+        larder, other = self.start(), self.start()
+        self.assertEqual([one.generate("purged 0").cache for one in (larder, other)], ["hit", "hit"])
+        self.assertEqual(larder.request("DELETE", "/admin/cache").status, 200)
+        only_if_cached = {"cache-control": "only-if-cached"}
+        self.assertEqual(larder.generate("purged 0", only_if_cached).status, 504)
+        wait_until(lambda: other.generate("purged 0", only_if_cached).status == 504, "the other one sees it")
+        self.assertEqual((larder.stop(), other.stop()), (0, 0))
+        larder = self.start()
+        self.assertEqual([larder.generate(text).cache for text in texts], ["miss"] * 5)
+        self.assertEqual(larder.stop(), 0)
+        larder = self.start()
+        self.assertEqual([larder.generate(text).cache for text in texts], ["hit"] * 5, "what came after it stays")
+
     def test_native_entries_survive_in_both_forms(self):
         larder = self.start()
         plain = larder.chat("native").json()

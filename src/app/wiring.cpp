@@ -42,13 +42,16 @@ void log_ledger_health(const ledger::LedgerHealth& health) {
     log_health("database", health.ok, health.reason);
 }
 
-std::unique_ptr<cache::Store> make_store(const Config& config, const Clock& clock) {
+std::unique_ptr<cache::Store> make_store(const Config& config, const Clock& clock,
+                                         gateway::PurgeTable& purges) {
     if (config.store != StoreKind::kSqlite || !config.cache.enabled)
         return nullptr;
-    return cache::make_sql_store({.path = config.sqlite_path,
-                                  .max_size_bytes = config.sqlite_max_size,
-                                  .clock = &clock,
-                                  .on_health = log_store_health});
+    return cache::make_sql_store(
+        {.path = config.sqlite_path,
+         .max_size_bytes = config.sqlite_max_size,
+         .clock = &clock,
+         .on_health = log_store_health,
+         .on_purges = [&purges](std::span<const cache::Purge> stored) { purges.merge(stored); }});
 }
 
 http::ProxySettings proxy_settings(const Environment& environment) {
@@ -110,13 +113,14 @@ std::vector<std::string_view> needs_restart(const Config& before, const Config& 
 
 Larder::Larder(Config config, const Environment& environment)
     : config_(std::move(config)), budget_(config_.server.memory),
-      store_(make_store(config_, clock_)),
+      store_(make_store(config_, clock_, purges_)),
       ledger_({.path = database_path(config_), .on_health = log_ledger_health}),
       memory_(config_.cache.enabled ? config_.cache.memory : 0), runtime_(thread_count(config_)),
       gateway_({.runtime = runtime_,
                 .clock = clock_,
                 .memory = memory_,
                 .store = store_.get(),
+                .purges = purges_,
                 .ledger = ledger_,
                 .budget = budget_,
                 .proxy = proxy_settings(environment)}),

@@ -51,6 +51,7 @@ private:
     metrics::Registry registry_;
     MemoryBudget budget_;
     limit::MemoryLimiter limiter_;
+    gateway::PurgeTable purges_;          // before the store, whose writer merges into it
     std::unique_ptr<cache::Store> store_; // may be null: memory only
     ledger::Ledger ledger_;
     cache::MemoryStore memory_;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace larder::cache {
@@ -25,6 +26,10 @@ struct SqlStoreSettings {
     Milliseconds get_deadline{250};
     /// Called on the writer's thread when the health changes: for the log.
     std::function<void(const StoreHealth&)> on_health;
+    /// Called on the writer's thread, maybe before the factory returns and until `stop` has: all
+    /// purges in the file when it was opened, before anything is read from it; later those that
+    /// were added by this program (with a larger number, if another was faster) or another one.
+    std::function<void(std::span<const Purge>)> on_purges;
     std::int64_t max_pages = 0; // for tests: the disk is full beyond
 };
 

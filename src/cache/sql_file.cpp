@@ -29,6 +29,15 @@ CREATE TABLE entries (
 CREATE UNIQUE INDEX entries_by_key ON entries (key);
 CREATE INDEX entries_by_expiry ON entries (expires_ms);
 CREATE INDEX entries_by_namespace ON entries (namespace, id, bytes);
+)"},
+                                 sql::Migration{2, R"(
+CREATE TABLE purges (
+    kind INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+CREATE INDEX purges_by_generation ON purges (generation);
 )"}};
 
 /// Six answers of 2 KB share a page; with 4 KB pages each would have one, and half of it empty.
@@ -39,6 +48,8 @@ constexpr int kEvictStepsMax = 16; // of kDeleteRows each, so that it outruns a 
 constexpr std::size_t kNamespacesRemembered = 4096;
 constexpr std::int64_t kRowOverheadBytes = 128;
 constexpr std::int64_t kVacuumPages = 64;
+/// Times in ms don't come near; a larger number is damage.
+constexpr std::int64_t kGenerationMax = 1LL << 62;
 
 /// What the log may take beside the file.
 std::uint64_t log_bytes_max(std::uint64_t max_size_bytes) {
@@ -105,6 +116,8 @@ Result<void> SqlFile::prepare_statements() {
         {newer_, "SELECT id, key FROM entries WHERE id > ?1 ORDER BY id"},
         {last_id_, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entries'"},
         {data_version_, "PRAGMA data_version"},
+        {newer_purges_, "SELECT kind, name, generation FROM purges WHERE generation > ?1 "
+                        "ORDER BY generation"},
         {page_count_, "PRAGMA page_count"},
         {free_count_, "PRAGMA freelist_count"},
     };
@@ -226,6 +239,78 @@ Result<void> SqlFile::write(const std::vector<Write>& batch, std::int64_t now_ms
     if (!written)
         namespaces_.clear(); // ids that were made in it are gone
     return written;
+}
+
+Result<std::vector<Purge>> SqlFile::new_purges() {
+    std::vector<Purge> purges;
+    newer_purges_->bind(1, static_cast<std::int64_t>(seen_purge_));
+    for (;;) {
+        auto row = newer_purges_->step();
+        if (!row || !*row) {
+            newer_purges_->reset();
+            if (!row)
+                return std::unexpected(std::move(row).error());
+            break;
+        }
+        const std::int64_t kind = newer_purges_->integer(0);
+        const std::int64_t generation = newer_purges_->integer(2);
+        if (kind < 0 || kind > static_cast<std::int64_t>(PurgeKind::kModel) ||
+            generation > kGenerationMax || purges.size() > PurgeSet::kScopesMax) {
+            newer_purges_->reset();
+            return std::unexpected(sql::make_error(sql::Failure::kCorrupt, "read purges"));
+        }
+        purges.push_back({{static_cast<PurgeKind>(kind), std::string(newer_purges_->bytes(1))},
+                          static_cast<std::uint64_t>(generation)});
+    }
+    if (!purges.empty())
+        seen_purge_ = purges.back().generation;
+    return purges;
+}
+
+Result<std::uint64_t> SqlFile::generation_of(const PurgeScope& scope) {
+    LARDER_TRY(auto select, database_->prepare("SELECT coalesce(max(generation), 0) FROM purges "
+                                               "WHERE kind = 0 OR (kind = ?1 AND name = ?2)"));
+    select->bind(1, static_cast<std::int64_t>(scope.kind)).bind_text(2, scope.name);
+    LARDER_TRY(const std::int64_t generation, read(*select));
+    return static_cast<std::uint64_t>(generation);
+}
+
+/// Within a transaction. Numbers rise with every row that is written, whoever writes it: that is
+/// what `new_purges` goes by, and why two purges at one moment both end what the other has made.
+Result<void> SqlFile::write_purge(const Purge& purge) {
+    LARDER_TRY(const std::int64_t last,
+               database_->query_integer("SELECT coalesce(max(generation), 0) FROM purges"));
+    if (last > kGenerationMax)
+        return std::unexpected(sql::make_error(sql::Failure::kCorrupt, "write a purge"));
+    const std::int64_t generation = std::max(static_cast<std::int64_t>(purge.generation), last + 1);
+    LARDER_TRY(auto others, database_->prepare("SELECT count(*) FROM purges WHERE kind <> 0 AND "
+                                               "NOT (kind = ?1 AND name = ?2)"));
+    others->bind(1, static_cast<std::int64_t>(purge.scope.kind)).bind_text(2, purge.scope.name);
+    LARDER_TRY(const std::int64_t count, read(*others));
+    const bool fits = count < static_cast<std::int64_t>(PurgeSet::kScopesMax);
+    const PurgeScope scope = fits ? purge.scope : PurgeScope{};
+    LARDER_TRY(auto put, database_->prepare("INSERT OR REPLACE INTO purges (kind, name, "
+                                            "generation) VALUES (?1, ?2, ?3)"));
+    put->bind(1, static_cast<std::int64_t>(scope.kind))
+        .bind_text(2, scope.name)
+        .bind(3, generation);
+    LARDER_CHECK(put->run());
+    if (scope.kind != PurgeKind::kAll)
+        return {};
+    return database_->execute("DELETE FROM purges WHERE kind <> 0"); // all older than this one
+}
+
+Result<void> SqlFile::write_purges(const std::vector<Purge>& raised,
+                                   const std::vector<Purge>& known) {
+    LARDER_TRY(auto transaction, sql::Transaction::begin(*database_));
+    for (const Purge& purge : known) {
+        LARDER_TRY(const std::uint64_t present, generation_of(purge.scope));
+        if (present < purge.generation)
+            LARDER_CHECK(write_purge(purge));
+    }
+    for (const Purge& purge : raised)
+        LARDER_CHECK(write_purge(purge));
+    return transaction.commit();
 }
 
 Result<std::int64_t> SqlFile::delete_rows(sql::Statement& statement, const KeySink& removed) {

@@ -2,6 +2,7 @@
 // what other programs have added. Blocking; one thread.
 #pragma once
 
+#include "cache/purges.hpp"
 #include "cache/write_queue.hpp"
 #include "sql/database.hpp"
 
@@ -35,6 +36,12 @@ public:
     /// One transaction: all or nothing. Entries that have ended by `now_ms` are passed over. Keys
     /// that other programs wrote since the last look go to `added`.
     Result<void> write(const std::vector<Write>& batch, std::int64_t now_ms, const KeySink& added);
+    /// The purges that were written since the last call, the oldest first; at the first call, all.
+    Result<std::vector<Purge>> new_purges();
+    /// One transaction. `raised` are new: one whose number is not above all in the file (another
+    /// program was faster) gets a number that is. `known` are old, from another file: passed over
+    /// where they or later ones are there.
+    Result<void> write_purges(const std::vector<Purge>& raised, const std::vector<Purge>& known);
     /// Looks for keys of other programs; cheap when nothing has changed.
     Result<void> refresh(const KeySink& added);
     /// Deletes at most one small batch of entries that ended before `now_ms`. True when there may
@@ -52,6 +59,8 @@ private:
     Result<void> see_others(const KeySink& added);
     Result<std::int64_t> namespace_id(std::string_view name);
     Result<void> insert(const Write& write);
+    Result<void> write_purge(const Purge& purge);
+    Result<std::uint64_t> generation_of(const PurgeScope& scope);
     Result<std::int64_t> delete_rows(sql::Statement& statement, const KeySink& removed);
     Result<void> choose_victim();
     Result<std::int64_t> read(sql::Statement& statement);
@@ -66,6 +75,7 @@ private:
     std::unique_ptr<sql::Statement> last_id_;
     std::unique_ptr<sql::Statement> data_version_;
     std::unique_ptr<sql::Statement> page_count_;
+    std::unique_ptr<sql::Statement> newer_purges_;
     std::unique_ptr<sql::Statement> free_count_;
     std::unordered_map<std::string, std::int64_t> namespaces_;
     std::uint64_t device_ = 0;
@@ -73,6 +83,7 @@ private:
     std::int64_t page_bytes_ = 0;
     std::int64_t seen_version_ = 0;
     std::int64_t seen_id_ = 0;
+    std::uint64_t seen_purge_ = 0;
     std::int64_t victim_ = 0;        // the namespace that gives
     std::int64_t victim_budget_ = 0; // bytes, before the sums are taken again
 };

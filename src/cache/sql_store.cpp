@@ -131,6 +131,14 @@ void SqlStore::erase(const llm::Fingerprint& key) {
         ++dropped_;
 }
 
+void SqlStore::purged(const PurgeScope& scope, std::uint64_t generation) {
+    {
+        const std::lock_guard lock(mutex_);
+        raised_.merge({.scope = scope, .generation = generation});
+    }
+    queue_.wake();
+}
+
 StoreHealth SqlStore::health() const {
     const std::lock_guard lock(mutex_);
     return health_;
@@ -215,10 +223,21 @@ void SqlStore::tick(bool stopping) {
 
 Result<void> SqlStore::open_file() {
     tried_identity_ = file_identity(path_);
-    LARDER_TRY(file_, SqlFile::open({.path = path_,
-                                     .max_size_bytes = settings_.max_size_bytes,
-                                     .max_pages = settings_.max_pages}));
+    LARDER_TRY(auto file, SqlFile::open({.path = path_,
+                                         .max_size_bytes = settings_.max_size_bytes,
+                                         .max_pages = settings_.max_pages}));
     tried_identity_ = file_identity(path_);
+    // Before anybody reads an entry: it may have been purged.
+    LARDER_TRY(const auto stored, file->new_purges());
+    PurgeSet in_file;
+    for (const Purge& purge : stored)
+        in_file.merge(purge);
+    report_purges(stored);
+    missing_ = purges_.list();
+    std::erase_if(missing_, [&in_file](const Purge& purge) {
+        return in_file.of(purge.scope) >= purge.generation;
+    });
+    file_ = std::move(file);
     readers_.forget();
     set_access(Access::kOpen);
     return load_index();
@@ -234,12 +253,46 @@ Result<void> SqlStore::load_index() {
     return {};
 }
 
+/// First what others did, which needs no room on the disk.
+Result<void> SqlStore::sync_purges() {
+    LARDER_TRY(const auto others, file_->new_purges());
+    report_purges(others);
+    PurgeSet raised;
+    {
+        const std::lock_guard lock(mutex_);
+        std::swap(raised, raised_);
+    }
+    if (raised.empty() && missing_.empty())
+        return {};
+    const auto ours = raised.list();
+    if (auto written = file_->write_purges(ours, missing_); !written) {
+        const std::lock_guard lock(mutex_);
+        for (const Purge& purge : ours)
+            raised_.merge(purge);
+        return written;
+    }
+    missing_.clear();
+    for (const Purge& purge : ours)
+        purges_.merge(purge);
+    LARDER_TRY(const auto numbered, file_->new_purges());
+    report_purges(numbered);
+    return {};
+}
+
+void SqlStore::report_purges(const std::vector<Purge>& purges) {
+    for (const Purge& purge : purges)
+        purges_.merge(purge);
+    if (settings_.on_purges && !purges.empty())
+        settings_.on_purges(purges);
+}
+
 Result<void> SqlStore::drain(bool everything) {
     const auto added = [this](const llm::Fingerprint& key) {
         others_wrote_ = true;
         index_.add(key);
     };
     do {
+        LARDER_CHECK(sync_purges());
         const auto batch = queue_.take_batch();
         if (batch.empty())
             return {};

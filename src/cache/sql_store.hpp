@@ -48,6 +48,7 @@ public:
     Task<Result<EntryPtr>> get(llm::Fingerprint key) override;
     void put(const llm::Fingerprint& key, EntryPtr entry) override;
     void erase(const llm::Fingerprint& key) override;
+    void purged(const PurgeScope& scope, std::uint64_t generation) override;
     [[nodiscard]] StoreHealth health() const override;
     [[nodiscard]] std::uint64_t dropped_writes() const override { return dropped_.load(); }
     void stop() override;
@@ -64,6 +65,8 @@ private:
     void tick(bool stopping);
     Result<void> open_file();
     Result<void> load_index();
+    Result<void> sync_purges();
+    void report_purges(const std::vector<Purge>& purges);
     Result<void> drain(bool everything);
     Result<void> keep_up();
     void close_file(Access access);
@@ -82,13 +85,16 @@ private:
     std::atomic<bool> stopping_ = false;
     std::atomic<bool> reader_saw_corruption_ = false;
 
-    mutable std::mutex mutex_; // access_ and health_
+    mutable std::mutex mutex_; // access_, health_ and raised_
     std::condition_variable access_changed_;
     Access access_ = Access::kStarting;
     StoreHealth health_;
+    PurgeSet raised_; // not yet in the file
 
     // The writing thread's own.
     std::unique_ptr<SqlFile> file_;
+    PurgeSet purges_;            // all that are known
+    std::vector<Purge> missing_; // of these, what a new file doesn't have yet
     std::pair<std::uint64_t, std::uint64_t> tried_identity_;
     std::chrono::steady_clock::time_point retry_at_;
     std::chrono::steady_clock::time_point index_loaded_at_;

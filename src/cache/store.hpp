@@ -3,6 +3,7 @@
 
 #include "async/task.hpp"
 #include "cache/entry.hpp"
+#include "cache/purges.hpp"
 
 #include <cstdint>
 #include <string>
@@ -30,6 +31,9 @@ public:
     /// s. Any thread.
     virtual void put(const llm::Fingerprint& key, EntryPtr entry) = 0;
     virtual void erase(const llm::Fingerprint& key) = 0;
+    /// Keeps a purge for later and for other programs; it does nothing to the entries here. Never
+    /// dropped: it waits until it is written, usually at once. Any thread.
+    virtual void purged(const PurgeScope& scope, std::uint64_t generation) = 0;
     [[nodiscard]] virtual StoreHealth health() const = 0;
     [[nodiscard]] virtual std::uint64_t dropped_writes() const = 0;
     /// Writes what is waiting and closes. Blocking; called once, at the end, before the executors

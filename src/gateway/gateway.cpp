@@ -87,7 +87,7 @@ void Gateway::learn_alias(const Sha256& alias, const Prepared& prepared) {
 
 cache::Generations Gateway::generations_of(std::string_view name_space,
                                            std::string_view model) const {
-    return purges_.of(name_space, model);
+    return parts_.purges.of(name_space, model);
 }
 
 /// What an entry is good for now; nullopt: for nothing.
@@ -160,13 +160,19 @@ void Gateway::record_saved(const cache::Entry& entry, Outcome outcome) {
                           .saved_picodollars = entry.cost.picodollars});
 }
 
+void Gateway::raise(cache::PurgeScope scope) {
+    const cache::Purge purge = parts_.purges.raise(std::move(scope), parts_.clock.epoch_ms());
+    if (parts_.store != nullptr)
+        parts_.store->purged(purge.scope, purge.generation);
+}
+
 void Gateway::purge(std::string_view name_space, std::string_view model) {
     if (name_space.empty() && model.empty())
-        purges_.raise_all();
+        raise({});
     if (!name_space.empty())
-        purges_.raise_name_space(name_space);
+        raise({cache::PurgeKind::kNamespace, std::string(name_space)});
     if (!model.empty())
-        purges_.raise_model(model);
+        raise({cache::PurgeKind::kModel, std::string(model)});
 }
 
 } // namespace larder::gateway

@@ -72,6 +72,7 @@ struct GatewayParts {
     const Clock& clock;
     cache::MemoryStore& memory;
     cache::Store* store = nullptr; // may be null: memory only
+    PurgeTable& purges;            // outlives the gateway and the store
     ledger::Ledger& ledger;
     MemoryBudget& budget;
     http::ProxySettings proxy;
@@ -111,7 +112,8 @@ public:
     /// Counts an answer that needed no call of its own.
     void record_saved(const cache::Entry& entry, Outcome outcome);
 
-    /// Ends everything that is in the cache under `name_space` and `model` (empty: all).
+    /// Ends everything that is in the cache under `name_space` and `model` (empty: all): here at
+    /// once, in programs that share the store as soon as they see it there.
     void purge(std::string_view name_space, std::string_view model);
 
     [[nodiscard]] provider::Breakers& breakers() { return breakers_; }
@@ -132,6 +134,7 @@ private:
     [[nodiscard]] std::optional<Found> judge(const llm::Fingerprint& key, cache::EntryPtr entry,
                                              const Directives& directives) const;
     Task<void> fly(std::shared_ptr<Flight> flight, Prepared prepared);
+    void raise(cache::PurgeScope scope);
     void finish_flight(const Flight& flight, const Prepared& prepared, const FlightEnd& end,
                        int tries);
 
@@ -139,7 +142,6 @@ private:
     std::vector<std::unique_ptr<ThreadState>> threads_;
     FlightTable table_;
     provider::Breakers breakers_;
-    PurgeTable purges_;
 };
 
 } // namespace larder::gateway

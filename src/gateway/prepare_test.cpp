@@ -31,11 +31,13 @@ struct PrepareTest : testing::Test {
     async::Runtime runtime{1};
     ManualClock clock;
     cache::MemoryStore memory{1 << 20};
+    PurgeTable purges;
     ledger::Ledger ledger{{.path = ""}};
     MemoryBudget budget{1 << 20};
     Gateway gateway{{.runtime = runtime,
                      .clock = clock,
                      .memory = memory,
+                     .purges = purges,
                      .ledger = ledger,
                      .budget = budget,
                      .proxy = {}}};

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace larder::gateway {
 namespace {
@@ -40,36 +41,58 @@ TEST(AliasTable, ANewerAliasTakesTheSlotOfAnOlderOne) {
     EXPECT_EQ(table.find(newer)->key, digest("new"));
 }
 
+constexpr std::int64_t kNow = 1'700'000'000'000;
+const cache::PurgeScope kWeb{cache::PurgeKind::kNamespace, "web"};
+const cache::PurgeScope kModelO3{cache::PurgeKind::kModel, "o3"};
+
 TEST(PurgeTable, RaisesOnlyTheScopeThatIsPurged) {
     PurgeTable table;
     const auto before = table.of("web", "gpt-4o");
     EXPECT_EQ(before, cache::Generations{});
-    table.raise_name_space("web");
+    table.raise(kWeb, kNow);
     EXPECT_NE(table.of("web", "gpt-4o"), before);
     EXPECT_EQ(table.of("app", "gpt-4o"), before);
-    table.raise_model("o3");
+    table.raise(kModelO3, kNow);
     EXPECT_NE(table.of("app", "o3"), before);
     EXPECT_EQ(table.of("app", "gpt-4o"), before);
-    table.raise_all();
+    table.raise({}, kNow);
     EXPECT_NE(table.of("app", "gpt-4o"), before);
 }
 
 TEST(PurgeTable, ANameIsANamespaceOrAModelNeverBoth) {
     PurgeTable table;
-    table.raise_name_space("same");
+    table.raise({cache::PurgeKind::kNamespace, "same"}, kNow);
     EXPECT_EQ(table.of("other", "same"), cache::Generations{});
+}
+
+TEST(PurgeTable, NumbersRiseWithTheTimeAndAlsoWithoutIt) {
+    PurgeTable table;
+    constexpr std::uint64_t kFirst = kNow;
+    EXPECT_EQ(table.raise(kWeb, kNow).generation, kFirst);
+    EXPECT_EQ(table.raise(kWeb, kNow).generation, kFirst + 1);
+    EXPECT_EQ(table.raise(kModelO3, kNow - 5000).generation, kFirst + 2);
+    EXPECT_EQ(table.raise(kWeb, kNow + 5000).generation, kFirst + 5000);
+}
+
+TEST(PurgeTable, MergingKeepsTheLargerNumber) {
+    PurgeTable table;
+    table.merge(kWeb, 7);
+    table.merge(kWeb, 5);
+    EXPECT_EQ(table.of("web", "o3").name_space, 7U);
+    EXPECT_EQ(table.raise(kModelO3, 3).generation, 8U) << "above all that are known";
+    table.merge(std::vector<cache::Purge>{{kModelO3, 20}, {kWeb, 1}});
+    EXPECT_EQ(table.of("web", "o3"), (cache::Generations{.all = 0, .name_space = 7, .model = 20}));
 }
 
 TEST(PurgeTable, BeyondItsBoundAPurgeIsOneOfEverything) {
     PurgeTable table;
     for (int i = 0; i < 10'000; ++i)
-        table.raise_model("model-" + std::to_string(i));
+        table.raise({cache::PurgeKind::kModel, "model-" + std::to_string(i)}, kNow);
+    table.raise({cache::PurgeKind::kModel, "model-1"}, kNow);
     EXPECT_EQ(table.of("web", "quiet").all, 0U);
-    table.raise_model("one-more");
-    EXPECT_EQ(table.of("web", "quiet").all, 1U) << "the purge is not lost";
-    table.raise_model("model-1");
-    EXPECT_EQ(table.of("web", "model-1").model, 2U);
-    EXPECT_EQ(table.of("web", "quiet").all, 1U);
+    const auto purge = table.raise({cache::PurgeKind::kNamespace, "one-more"}, kNow);
+    EXPECT_EQ(purge.scope, cache::PurgeScope{}) << "the store is told the same";
+    EXPECT_EQ(table.of("web", "quiet").all, purge.generation) << "the purge is not lost";
 }
 
 struct FlightTableTest : testing::Test {
