@@ -106,6 +106,8 @@ Task<void> Application::serve(Context& context) {
         co_return;
     }
     std::string allow;
+    if (head.method == http::Method::kOptions && head.path == "*")
+        allow = "DELETE, GET, HEAD, POST";
     context.route = find_route(head.method_text, head.path, allow);
     context.style = context.route != nullptr
                         ? context.route->style
@@ -116,17 +118,24 @@ Task<void> Application::serve(Context& context) {
                                            .message = "there is nothing at this path"});
             co_return;
         }
+        allow += ", OPTIONS";
         ((context.head_lines += "Allow: ") += allow) += "\r\n";
+        if (head.method == http::Method::kOptions) {
+            co_await reply_with(context, http::Response{.status = 204});
+            co_return;
+        }
         co_await reply_error(
             context, {.code = ErrorCode::kMethodNotAllowed, .message = "this path takes " + allow});
         co_return;
     }
     const auto known = authenticate(context);
-    // A caller with a key that can't do this takes nothing from its user's limit; who is not known
-    // is limited by address.
-    const bool counts = known || known.error().code == ErrorCode::kUnauthorized;
+    // Who may not do this takes nothing from a user's limit: it is counted by address, and a known
+    // key without the scope apart from unknown callers, which must not use up what it has.
+    const bool forbidden = !known && known.error().code == ErrorCode::kForbidden;
+    if (!known)
+        context.principal = nullptr;
     http::Response refusal;
-    if (context.route->tier != Tier::kNone && counts && !limit(context, refusal)) {
+    if (context.route->tier != Tier::kNone && !limit(context, forbidden, refusal)) {
         context.error_code = "rate_limited";
         co_await reply_with(context, std::move(refusal));
         co_return;
@@ -172,9 +181,11 @@ const limit::Rule& Application::rule_of(const Context& context, std::uint8_t& ru
 
 /// Takes one call and adds the limit's fields to the reply; false with a refusal when there is none
 /// left.
-bool Application::limit(Context& context, http::Response& refusal) {
+bool Application::limit(Context& context, bool forbidden, http::Response& refusal) {
     std::uint8_t rule_id = 0;
     const limit::Rule& rule = rule_of(context, rule_id);
+    if (forbidden)
+        rule_id |= 4;
     if (rule.max == 0)
         return true;
     const std::int64_t now_ms = clock_.epoch_ms();

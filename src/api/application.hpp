@@ -45,7 +45,7 @@ private:
     Task<void> serve(Context& context);
     Task<void> dispatch(Context& context);
     [[nodiscard]] Result<void> authenticate(Context& context) const;
-    [[nodiscard]] bool limit(Context& context, http::Response& refusal);
+    [[nodiscard]] bool limit(Context& context, bool forbidden, http::Response& refusal);
     [[nodiscard]] const limit::Rule& rule_of(const Context& context, std::uint8_t& rule_id) const;
 
     SettingsHolder& settings_;

@@ -11,12 +11,15 @@ constexpr std::string_view kExposed =
     "x-larder-cache, x-larder-upstream-request-id, Age, ETag, x-request-id";
 constexpr std::string_view kPreflight =
     "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE\r\n"
-    "Access-Control-Allow-Headers: Authorization, Content-Type, Cache-Control, If-Match, "
-    "x-api-key, x-request-id, x-larder-ttl, "
-    "x-larder-variant, x-larder-route, anthropic-version, anthropic-beta, "
-    "anthropic-dangerous-direct-browser-access, "
-    "openai-organization, openai-project\r\n"
     "Access-Control-Max-Age: 7200\r\n";
+
+/// A list of field names and nothing else: safe to be sent back.
+bool is_name_list(std::string_view value) {
+    return std::ranges::all_of(value, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == ',' || c == ' ';
+    });
+}
 
 } // namespace
 
@@ -37,10 +40,15 @@ CorsDecision decide_cors(const std::vector<std::string>& origins, const http::Re
     }
     decision.head_lines =
         "Access-Control-Allow-Origin: " + std::string(*origin) + "\r\nVary: Origin\r\n";
-    if (decision.is_preflight)
+    if (decision.is_preflight) {
         decision.head_lines += kPreflight;
-    else
+        // What the page asks for: SDKs send fields of their own, and none of them is a danger here.
+        const auto asked = head.fields.find("access-control-request-headers");
+        if (asked && is_name_list(*asked))
+            decision.head_lines += "Access-Control-Allow-Headers: " + std::string(*asked) + "\r\n";
+    } else {
         ((decision.head_lines += "Access-Control-Expose-Headers: ") += kExposed) += "\r\n";
+    }
     return decision;
 }
 

@@ -48,6 +48,23 @@ bool is_failure(const gateway::FlightEnd& end) {
     return end.provider_status >= 500 || end.provider_status == 429;
 }
 
+/// Leaves the flight however the follower's coroutine ends.
+class Leaving {
+public:
+    explicit Leaving(const gateway::Gateway::Joined& joined) : joined_(joined) {}
+    ~Leaving() { now(); }
+    Leaving(const Leaving&) = delete;
+    Leaving& operator=(const Leaving&) = delete;
+    void now() {
+        if (!std::exchange(done_, true))
+            joined_.flight->leave(joined_.follower);
+    }
+
+private:
+    const gateway::Gateway::Joined& joined_;
+    bool done_ = false;
+};
+
 /// Appends the blocks as `form` shows them.
 void write_blocks(std::string& out, std::span<const std::shared_ptr<const gateway::Block>> blocks,
                   ClientForm form) {
@@ -65,24 +82,10 @@ void write_blocks(std::string& out, std::span<const std::shared_ptr<const gatewa
 
 Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
     const http::RequestHead& head = context.exchange.head();
-    const std::size_t most = context.settings->max_body;
     BudgetShare share(budget_);
-    const bool has_length = head.framing.kind == http::BodyFraming::Kind::kLength;
-    if (has_length && head.framing.length <= most && !share.grow(head.framing.length)) {
-        co_await reply_error(context,
-                             {.code = ErrorCode::kOverloaded,
-                              .message = "too many bytes are in flight, try again in a moment"});
-        co_return;
-    }
-    auto body = co_await context.exchange.read_body(most);
+    auto body = co_await context.exchange.read_body(context.settings->max_body, &share);
     if (!body) {
         co_await reply_error(context, body.error());
-        co_return;
-    }
-    if (!has_length && !share.grow(body->size())) {
-        co_await reply_error(context,
-                             {.code = ErrorCode::kOverloaded,
-                              .message = "too many bytes are in flight, try again in a moment"});
         co_return;
     }
     auto directives =
@@ -134,7 +137,9 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
         stale = std::move(found);
     }
     if (directives.only_if_cached) {
-        context.outcome = gateway::name_of(Outcome::kMiss);
+        const Outcome none = prepared->may_join ? Outcome::kMiss : Outcome::kBypass;
+        context.outcome = gateway::name_of(none);
+        add_cache_lines(context.head_lines, none, 0);
         co_await reply_error(context, {.code = ErrorCode::kNotCached,
                                        .message = "there is no kept answer (only-if-cached)"});
         co_return;
@@ -162,7 +167,7 @@ Task<void> LlmRoutes::reply_found(Context& context, gateway::Found found, Client
     }
     add_cache_lines(context.head_lines, outcome,
                     std::max<std::int64_t>(clock_.epoch_ms() - entry.created_ms, 0) / 1000);
-    gateway_.record_saved(entry, outcome);
+    gateway_.record(outcome, entry);
     co_await context.exchange.reply_raw((*wire)->head, context.head_lines, (*wire)->body);
 }
 
@@ -170,6 +175,7 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
                              Outcome outcome, std::optional<gateway::Found> stale) {
     http::Exchange& exchange = context.exchange;
     const auto follower = joined.follower;
+    Leaving leaving(joined);
     exchange.watch_gone([follower] { follower->signal.notify(); });
     gateway::Flight::News news;
     bool begun = false;
@@ -197,7 +203,7 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
             break;
     }
     exchange.watch_gone(nullptr);
-    joined.flight->leave(follower);
+    leaving.now();
     if (!news.end || exchange.gone())
         co_return;
     context.provider_wait_us = news.end->provider_wait_us;
@@ -214,8 +220,8 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
                                                                outcome == Outcome::kCoalesced));
         co_await exchange.write(done);
     }
-    if (outcome == Outcome::kCoalesced && news.end->entry)
-        gateway_.record_saved(*news.end->entry, outcome);
+    if (!news.end->error && news.end->entry)
+        gateway_.record(outcome, *news.end->entry);
     co_await exchange.end_stream();
 }
 
@@ -226,6 +232,8 @@ Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end,
         co_await reply_found(context, *std::move(stale), form, Outcome::kStale);
         co_return;
     }
+    if (end.from_cache)
+        outcome = Outcome::kHit;
     context.outcome = gateway::name_of(outcome);
     add_cache_lines(context.head_lines, outcome, 0);
     if (end.error) {
@@ -248,16 +256,15 @@ Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end,
                               .message = "the shared answer was too large to be kept; try again"});
         co_return;
     }
-    const bool coalesced = outcome == Outcome::kCoalesced;
+    const bool saved = outcome == Outcome::kCoalesced || end.from_cache;
     Result<std::string> body = form == ClientForm::kLlmPlain && end.answer
-                                   ? gateway::make_llm_reply(*end.entry, *end.answer, coalesced)
-                                   : gateway::make_body(*end.entry, form, coalesced);
+                                   ? gateway::make_llm_reply(*end.entry, *end.answer, saved)
+                                   : gateway::make_body(*end.entry, form, saved);
     if (!body) {
         co_await reply_error(context, body.error());
         co_return;
     }
-    if (coalesced)
-        gateway_.record_saved(*end.entry, outcome);
+    gateway_.record(outcome, *end.entry);
     http::Response response;
     response.fields.emplace_back("Content-Type", gateway::content_type_of(form));
     response.body = *std::move(body);

@@ -106,6 +106,70 @@ TEST(ConfigEnvironment, ChecksBaseUrls) {
     }
 }
 
+/// The vendor of the only provider, whose lines these are.
+std::string vendor_of(std::string_view name, std::string_view keys,
+                      const Variables& variables = {}) {
+    return good("providers: { " + std::string(name) + ": { " + std::string(keys) + " } }",
+                variables)
+        .catalog.providers.at(0)
+        .vendor;
+}
+
+TEST(ConfigEnvironment, TakesTheVendorFromTheProvidersPlaceOrName) {
+    const std::string local = "api: openai, base_url: 'http://127.0.0.1:11434/v1'";
+    EXPECT_EQ(vendor_of("main", "api: openai"), "openai");
+    EXPECT_EQ(vendor_of("main", "api: anthropic"), "anthropic");
+    EXPECT_EQ(vendor_of("main", "api: openai, base_url: 'https://API.openai.com:443/v1'"),
+              "openai");
+    EXPECT_EQ(vendor_of("main", "api: anthropic, base_url: 'https://api.anthropic.com/'"),
+              "anthropic");
+    EXPECT_EQ(vendor_of("openai", local), "openai");
+    EXPECT_EQ(vendor_of("anthropic", "base_url: 'http://h'"), "anthropic");
+    EXPECT_EQ(vendor_of("groq", local), "groq");
+    EXPECT_EQ(vendor_of("local", local), "");
+    EXPECT_EQ(vendor_of("local", "api: anthropic, base_url: 'http://api.anthropic.com.h'"), "");
+    EXPECT_EQ(vendor_of("local", local + ", vendor: mistral"), "mistral");
+    EXPECT_EQ(vendor_of("openai", local + ", vendor: acme"), "acme");
+    const Variables moved = {{"OPENAI_BASE_URL", "http://moved/v1"}};
+    EXPECT_EQ(vendor_of("main", "api: openai", moved), "openai");
+    EXPECT_EQ(vendor_of("groq", "api: openai", moved), "groq");
+    EXPECT_EQ(vendor_of("local", local, moved), "");
+}
+
+TEST(ConfigEnvironment, SendsNoVendorsModelsToAServerThatOnlySpeaksItsApi) {
+    const Config config =
+        good("providers: { local: { api: openai, base_url: 'http://127.0.0.1:11434/v1' } }", {});
+    for (const auto* model : {"gpt-4o", "o3-mini", "claude-sonnet-4-5", "deepseek-chat"})
+        EXPECT_FALSE(config.catalog.resolve({}, model)) << model;
+    EXPECT_TRUE(config.catalog.resolve({}, "local/gpt-4o"));
+    EXPECT_TRUE(config.catalog.resolve("local", "llama3.2"));
+    EXPECT_FALSE(config.catalog.resolve({}, "")) << "it has no best known model";
+}
+
+TEST(ConfigEnvironment, RefusesControlCharactersInWhatGoesIntoHeaderLines) {
+    const std::pair<const char*, const char*> table[] = {
+        {"api_key: \"a\\r\\nb: c\"", "larder.yaml:2: providers.p.api_key: must be printable"},
+        {"api_key: \"a\\tb\"", "larder.yaml:2: providers.p.api_key: must be printable"},
+        {"base_url: \"http://h/\\r\\nx\"", "larder.yaml:2: providers.p.base_url: must have no"},
+        {"models: [\"a\\nb\"]", "larder.yaml:2: providers.p.models[0]: must have no line"},
+        {"vendor: \"a\\x7fb\"", "larder.yaml:2: providers.p.vendor: must have no line"},
+        {"cache_identity: \"a\\0b\"", "larder.yaml:2: providers.p.cache_identity: must have no"}};
+    for (const auto& [keys, expected] : table) {
+        const auto config = read("providers:\n  p: { api: openai, " + std::string(keys) + " }", {});
+        ASSERT_FALSE(config) << keys;
+        EXPECT_TRUE(config.error().message.starts_with(expected)) << config.error().message;
+    }
+    for (const auto* yaml : {"cache: {}\nserver: { cors: { origins: [\"https://a\\r\\nb\"] } }",
+                             "cache: {}\nmodels: { \"a\\nb\": { provider: openai, model: a } }",
+                             "cache: {}\nmodels: { a: { provider: openai, model: \"a\\rb\" } }",
+                             "cache: {}\nlimits: { llm: { message: \"a\\r\\nb\" } }"}) {
+        const auto config = read(yaml, {});
+        ASSERT_FALSE(config) << yaml;
+        EXPECT_TRUE(config.error().message.starts_with("larder.yaml:2: "))
+            << config.error().message;
+    }
+}
+
 TEST(ConfigEnvironment, ReadsEveryKeyOfAProvider) {
     const Config config =
         good("providers:\n  p:\n    api: anthropic\n    base_url: http://h\n    api_key: k\n"

@@ -1,4 +1,5 @@
 // The parts of the file that are lists: keys, cache rules, networks, origins, routes.
+#include "app/config_match.hpp"
 #include "app/config_schema.hpp"
 
 #include "base/text.hpp"
@@ -104,11 +105,6 @@ constexpr KeySpec<CacheRule> kCacheRuleKeys[] = {
      }},
 };
 
-bool matches_everything(const CacheRule& rule) {
-    return rule.api.empty() && (rule.model.empty() || rule.model == "*") &&
-           !rule.temperature_above && !rule.temperature_equal && !rule.tools;
-}
-
 /// scheme://host[:port] and nothing after it.
 bool is_origin(std::string_view text) {
     if (text == "*")
@@ -117,7 +113,8 @@ bool is_origin(std::string_view text) {
     if (scheme == std::string_view::npos || scheme == 0)
         return false;
     const std::string_view host = text.substr(scheme + 3);
-    return !host.empty() && host.find_first_of("/?#@ ,*") == std::string_view::npos;
+    return !host.empty() && host.find_first_of("/?#@ ,*") == std::string_view::npos &&
+           std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
 }
 
 bool is_route(std::string_view text) {
@@ -170,20 +167,26 @@ void read_auth_keys(ConfigReader& reader, const YamlNode& node, Draft& draft) {
 }
 
 void read_cache_rules(ConfigReader& reader, const YamlNode& node, Draft& draft) {
-    int everything = 0;
+    std::vector<int> lines; // of the rules so far; 0: one that is wrong in itself
+    std::vector<CacheRule>& rules = draft.config.cache.rules;
     reader.for_each_item(node, [&](const YamlNode& item) {
         CacheRule rule;
+        const std::size_t mistakes_before = reader.mistake_count();
         reader.read_map(item, cache_rule_keys(), rule);
-        if (everything > 0)
-            reader.mistake(item, "is never reached: the rule on line " +
-                                     std::to_string(everything) + " matches everything");
         if (item.entries.empty())
             reader.mistake(item, "must be a map with at least one key");
         if (rule.ttl && rule.mode != RuleMode::kOn)
             reader.mistake(item, "ttl has no meaning without mode: on");
-        if (matches_everything(rule))
-            everything = item.line;
-        draft.config.cache.rules.push_back(std::move(rule));
+        const bool sound = reader.mistake_count() == mistakes_before;
+        for (std::size_t i = 0; sound && i < rules.size(); ++i) {
+            if (lines[i] == 0 || !covers(rules[i], rule))
+                continue;
+            reader.mistake(item, "can never match: the rule at line " + std::to_string(lines[i]) +
+                                     " matches first");
+            break;
+        }
+        lines.push_back(sound ? item.line : 0);
+        rules.push_back(std::move(rule));
     });
 }
 
@@ -241,6 +244,9 @@ void read_routes(ConfigReader& reader, const YamlNode& node, Draft& draft) {
         if (!is_route(*value))
             return reader.mistake(item, "can match nothing: a route is a method in capitals (or "
                                         "*), a space, and a path that starts with /");
+        if (!matches_some_endpoint(*value))
+            return reader.mistake(item, "can match nothing: no endpoint under a limit has such a "
+                                        "method and path (GET stands for HEAD too)");
         draft.config.expensive_routes.push_back(*value);
     });
 }

@@ -17,6 +17,10 @@ using protocol::Dialect;
 constexpr Range<milliseconds> kTimeout{milliseconds(1), std::chrono::hours(24)};
 constexpr Range<milliseconds> kWait{milliseconds(0), std::chrono::hours(1)};
 
+bool has_controls(std::string_view text) {
+    return std::ranges::any_of(text, [](char c) { return (c >= 0 && c < ' ') || c == 127; });
+}
+
 /// What is known of an API without the file saying so.
 struct Api {
     Dialect dialect;
@@ -181,7 +185,11 @@ constexpr KeySpec<ProviderDraft> kProviderKeys[] = {
      }},
     {"ask_usage", "boolean", "true", "Whether streams ask for usage (api openai).",
      [](Reader& r, const Node& n, ProviderDraft& d) { r.read(n, d.provider.ask_usage); }},
-    {"vendor", "text", "its name, else its api", "The vendor in the price file.",
+    {"vendor", "text", "by its place or name",
+     "The vendor in the price file, whose prices and model names are its own. By default the "
+     "api's where the provider stands at that vendor's own host; else its name where the price "
+     "file has it; else the api's where `OPENAI_BASE_URL` or `ANTHROPIC_BASE_URL` places it; else "
+     "none.",
      [](Reader& r, const Node& n, ProviderDraft& d) { r.read(n, d.provider.vendor); }},
     {"cache_identity", "text", "name and base_url",
      "Providers of one identity share cached answers.",
@@ -201,6 +209,24 @@ bool is_provider_name(std::string_view name) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '-' || c == '_' || c == '.';
     });
+}
+
+std::string_view host_of(std::string_view url) {
+    const std::size_t scheme = url.find("://");
+    const std::string_view rest = scheme == std::string_view::npos ? url : url.substr(scheme + 3);
+    return rest.substr(0, rest.find_first_of(":/"));
+}
+
+/// A server that only speaks a vendor's API is not that vendor: neither its prices nor its models'
+/// names hold there. Empty: none that is known.
+std::string vendor_of(const ProviderDraft& draft, const llm::PriceTable& prices) {
+    const provider::Provider& provider = draft.provider;
+    const Api& api = api_of(provider.dialect);
+    if (text::equals_ignoring_case(host_of(provider.base_url), host_of(api.base_url)))
+        return std::string(api.name);
+    if (provider.name == api.name || !prices.chat_models(provider.name).empty())
+        return provider.name;
+    return draft.has_base_url ? std::string() : std::string(api.name);
 }
 
 /// What the environment gives to a provider that the file doesn't place or doesn't know.
@@ -263,6 +289,8 @@ void read_aliases(ConfigReader& reader, const YamlNode& node, Draft& draft) {
         reader.read_map(value, alias_keys(), alias);
         if (name.empty())
             reader.mistake(value, "an empty name can match nothing");
+        if (has_controls(name))
+            reader.mistake(value, "must have no line breaks or control characters in its name");
         if (value.find("provider") == nullptr || value.find("model") == nullptr)
             reader.mistake(value, "needs provider and model");
         else if (alias.model.empty())
@@ -271,6 +299,27 @@ void read_aliases(ConfigReader& reader, const YamlNode& node, Draft& draft) {
             draft.aliases.push_back({name, std::move(alias), value.line});
     });
 }
+
+namespace {
+
+/// The names of models that the file gives must lead somewhere.
+void finish_names(ConfigReader& reader, Draft& draft, const std::string& names) {
+    provider::Catalog& catalog = draft.config.catalog;
+    for (AliasDraft& each : draft.aliases) {
+        const provider::Provider* provider = catalog.find(each.alias.provider);
+        if (provider == nullptr)
+            reader.mistake_at(each.line, "models." + each.name,
+                              "there is no provider '" + each.alias.provider + "'; there are " +
+                                  names);
+        catalog.aliases.insert_or_assign(each.name, std::move(each.alias));
+    }
+    if (draft.default_model_line == 0 || catalog.default_model.empty())
+        return;
+    if (const auto target = catalog.resolve({}, catalog.default_model); !target)
+        reader.mistake_at(draft.default_model_line, "default_model", target.error().message);
+}
+
+} // namespace
 
 void finish_providers(ConfigReader& reader, Draft& draft) {
     if (!draft.has_providers) {
@@ -286,23 +335,14 @@ void finish_providers(ConfigReader& reader, Draft& draft) {
     for (ProviderDraft& each : draft.providers) {
         apply_environment(reader, each);
         provider::Provider& provider = each.provider;
-        const Api& api = api_of(provider.dialect);
         if (provider.vendor.empty())
-            provider.vendor =
-                catalog.prices.chat_models(provider.name).empty() ? api.name : provider.name;
+            provider.vendor = vendor_of(each, catalog.prices);
         if (provider.cache_identity.empty())
             provider.cache_identity = provider.name + " " + provider.base_url;
         names += (names.empty() ? "" : ", ") + provider.name;
         catalog.providers.push_back(std::move(provider));
     }
-    for (AliasDraft& each : draft.aliases) {
-        if (std::ranges::find(catalog.providers, each.alias.provider, &provider::Provider::name) ==
-            catalog.providers.end())
-            reader.mistake_at(each.line, "models." + each.name,
-                              "there is no provider '" + each.alias.provider + "'; there are " +
-                                  names);
-        catalog.aliases.insert_or_assign(each.name, std::move(each.alias));
-    }
+    finish_names(reader, draft, names);
 }
 
 } // namespace larder::app

@@ -98,6 +98,7 @@ public:
     void add_mistakes(const std::vector<YamlMistake>& mistakes);
     /// A mistake outside the file.
     void environment_mistake(std::string_view variable, std::string_view text);
+    [[nodiscard]] std::size_t mistake_count() const { return mistakes_.size(); }
     [[nodiscard]] bool has_mistakes() const { return !mistakes_.empty(); }
     /// All mistakes by line, as one message.
     [[nodiscard]] Error error() const;

@@ -136,7 +136,10 @@ constexpr KeySpec<Draft> kFileKeys[] = {
     {"default_model", "text", "",
      "For requests without `model`. By default gpt-4o with OpenAI, else the first provider's best "
      "known one.",
-     [](Reader& r, const Node& n, Draft& d) { r.read(n, d.config.catalog.default_model); }},
+     [](Reader& r, const Node& n, Draft& d) {
+         d.default_model_line = n.line;
+         r.read(n, d.config.catalog.default_model);
+     }},
     {"prices.file", "text", "", "A price file that overrides single built-in prices.",
      [](Reader& r, const Node& n, Draft& d) {
          d.prices_file.line = n.line;
@@ -239,7 +242,9 @@ constexpr KeySpec<Draft> kFileKeys[] = {
      "The refusal's sentence.",
      [](Reader& r, const Node& n, Draft& d) { r.read(n, d.config.expensive.message); }},
     {"limits.expensive.routes", "list of routes", "[]",
-     "Routes under this tier: `METHOD /path`, `*` for any run of characters.", read_routes},
+     "Routes under this tier: `METHOD /path`, `*` for any run of characters. One that no endpoint "
+     "is under is refused.",
+     read_routes},
     {"limits.on_store_loss", "local, open, closed", "local",
      "Later: what happens without the shared store.",
      [](Reader& r, const Node& n, Draft& d) {

@@ -49,6 +49,7 @@ struct Draft {
     bool has_database_url = false;
     std::vector<ProviderDraft> providers;
     std::vector<AliasDraft> aliases;
+    int default_model_line = 0;
     Given<std::string> prices_file;
     Given<std::string> tls_certificate;
     Given<std::string> tls_key;

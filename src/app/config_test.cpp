@@ -249,7 +249,10 @@ TEST(Config, RefusesRulesThatCanMatchNothing) {
         {"cache: { rules: [{ temperature: '<1' }] }", "cache.rules[0].temperature: must be"},
         {"cache: { rules: [{ temperature: nan }] }", "cache.rules[0].temperature: must be"},
         {"cache: { rules: [{ mode: off }, { model: a }] }",
-         "cache.rules[1]: is never reached: the rule on line 1 matches everything"},
+         "cache.rules[1]: can never match: the rule at line 1 matches first"},
+        {"cache:\n  rules:\n    - { model: 'o3*', tools: true, mode: off }\n    - { api: llm }\n"
+         "    - { model: o3-mini, tools: true, ttl: 5m }\n",
+         "larder.yaml:5: cache.rules[2]: can never match: the rule at line 3 matches first"},
         {"cache: { rules: [{}] }", "cache.rules[0]: must be a map with at least one key"},
         {"cache: { rules: [a] }", "cache.rules[0]: must be a map"},
         {"cache: { rules: [{ mode: off, ttl: 5s }] }", "cache.rules[0]: ttl has no meaning"},
@@ -260,6 +263,18 @@ TEST(Config, RefusesRulesThatCanMatchNothing) {
         {"limits: { expensive: { routes: [/a] } }", "limits.expensive.routes[0]: can match"},
         {"limits: { expensive: { routes: ['GET /a b'] } }",
          "limits.expensive.routes[0]: can match"},
+        {"limits:\n  expensive:\n    routes:\n      - POST /llm/*\n      - DELETE /nope\n",
+         "larder.yaml:5: limits.expensive.routes[1]: can match nothing: no endpoint"},
+        {"limits: { expensive: { routes: ['HEAD /llm/models'] } }",
+         "limits.expensive.routes[0]: can match nothing: no endpoint"},
+        {"server: { cors: { origins: ['https://\u00fcber.example'] } }",
+         "server.cors.origins[0]: must be an origin"},
+        {"cache: {}\ndefault_model: llama3.2\n",
+         "larder.yaml:2: default_model: no provider takes the model 'llama3.2'; configured: "
+         "openai, anthropic"},
+        {"providers: { local: { api: openai, base_url: 'http://h', models: [a] } }\n"
+         "default_model: local/b\n",
+         "larder.yaml:2: default_model: the provider 'local' does not take the model 'b'"},
         {"models: { fast: { provider: nobody, model: a } }",
          "models.fast: there is no provider 'nobody'; there are openai, anthropic"},
         {"models: { fast: { provider: openai } }", "models.fast: needs provider and model"},
@@ -267,6 +282,23 @@ TEST(Config, RefusesRulesThatCanMatchNothing) {
     for (const auto& [yaml, expected] : table)
         EXPECT_NE(mistakes(yaml).find(expected), std::string::npos) << yaml << "\n"
                                                                     << mistakes(yaml);
+}
+
+TEST(Config, ComparesNoRuleWithOneThatIsWrongInItself) {
+    const std::string message = mistakes("cache: { rules: [{ api: gemini }, { model: a }] }");
+    EXPECT_EQ(message.find("can never match"), std::string::npos) << message;
+}
+
+TEST(Config, TakesADefaultModelByEachWayThatARequestHas) {
+    for (const auto* model : {"gpt-4o", "local/b", "fast", "own", "claude-x"})
+        good("providers:\n"
+             "  openai: {}\n"
+             "  anthropic: {}\n"
+             "  local: { api: openai, base_url: 'http://h' }\n"
+             "  listing: { api: openai, base_url: 'http://h', models: [own] }\n"
+             "models: { fast: { provider: local, model: c } }\n"
+             "default_model: " +
+             std::string(model) + "\n");
 }
 
 TEST(Config, ReadsCacheRules) {

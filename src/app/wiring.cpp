@@ -44,7 +44,7 @@ void log_ledger_health(const ledger::LedgerHealth& health) {
 
 std::unique_ptr<cache::Store> make_store(const Config& config, const Clock& clock,
                                          gateway::PurgeTable& purges) {
-    if (config.store != StoreKind::kSqlite || !config.cache.enabled)
+    if (config.store != StoreKind::kSqlite)
         return nullptr;
     return cache::make_sql_store(
         {.path = config.sqlite_path,
@@ -104,7 +104,15 @@ std::vector<std::string_view> needs_restart(const Config& before, const Config& 
          "server.tls");
     note(before.server.memory != after.server.memory, "server.memory");
     note(before.cache.memory != after.cache.memory, "cache.memory");
-    note(before.store != after.store || before.sqlite_path != after.sqlite_path, "store");
+    note(before.store != after.store || before.sqlite_path != after.sqlite_path ||
+             before.sqlite_max_size != after.sqlite_max_size,
+         "store");
+    note(before.server.max_connections != after.server.max_connections, "server.max_connections");
+    note(before.server.head_timeout != after.server.head_timeout ||
+             before.server.body_timeout != after.server.body_timeout ||
+             before.server.idle_timeout != after.server.idle_timeout ||
+             before.server.write_timeout != after.server.write_timeout,
+         "the server's time-outs");
     note(before.log_format != after.log_format, "log.format");
     return keys;
 }
@@ -115,7 +123,7 @@ Larder::Larder(Config config, const Environment& environment)
     : config_(std::move(config)), budget_(config_.server.memory),
       store_(make_store(config_, clock_, purges_)),
       ledger_({.path = database_path(config_), .on_health = log_ledger_health}),
-      memory_(config_.cache.enabled ? config_.cache.memory : 0), runtime_(thread_count(config_)),
+      memory_(config_.cache.memory), runtime_(thread_count(config_)),
       gateway_({.runtime = runtime_,
                 .clock = clock_,
                 .memory = memory_,
@@ -191,7 +199,7 @@ std::vector<api::Dependency> Larder::dependencies() const {
         all.push_back(
             {.name = "store", .kind = "sqlite", .ok = health.ok, .reason = health.reason});
     }
-    if (config_.store == StoreKind::kSqlite) {
+    if (store_) {
         const auto health = ledger_.health();
         all.push_back(
             {.name = "database", .kind = "sqlite", .ok = health.ok, .reason = health.reason});

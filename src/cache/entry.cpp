@@ -126,7 +126,7 @@ const WireForm* Entry::set_wire_form(std::size_t index,
 }
 
 std::size_t Entry::bytes() const {
-    std::size_t total = sizeof(Entry) + kControlBytes + kBlockBytes / 2 + heap_bytes(body);
+    std::size_t total = sizeof(Entry) + kControlBytes + kBlockBytes / 2 + body.size();
     for (const Label* label :
          {&name_space, &provider, &model, &answer_model, &finish_reason, &content_type})
         total += label->own_bytes();

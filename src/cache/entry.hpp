@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "cache/exact_bytes.hpp"
 #include "cache/label.hpp"
 #include "llm/fingerprint.hpp"
 #include "llm/usage.hpp"
@@ -54,7 +55,7 @@ struct Entry {
     bool priced = true;
     std::uint8_t dialect = 0; // protocol::Dialect of the provider
     PrimaryForm form = PrimaryForm::kPlain;
-    std::string body; // JSON body or SSE events, as the provider sent them
+    ExactBytes body; // JSON body or SSE events, as the provider sent them
 
     /// Client forms that may be kept; what each index means is the API's business.
     static constexpr std::size_t kForms = 8;

@@ -26,7 +26,7 @@ llm::Fingerprint key_of(std::uint64_t number) {
 EntryPtr entry_of(std::size_t body_bytes, std::int64_t mark = 0) {
     auto entry = std::make_shared<Entry>();
     entry->created_ms = mark;
-    entry->body.assign(body_bytes, 'x');
+    entry->body = std::string(body_bytes, 'x');
     return entry;
 }
 

@@ -359,7 +359,9 @@ Result<void> SqlFile::choose_victim() {
 
 Result<void> SqlFile::enforce_size(const KeySink& removed) {
     const auto log_bytes = static_cast<std::int64_t>(log_bytes_max(settings_.max_size_bytes));
-    const auto limit = static_cast<std::int64_t>(settings_.max_size_bytes) - log_bytes;
+    // The log may pass its part by the batch that makes it too long.
+    const auto limit =
+        static_cast<std::int64_t>(settings_.max_size_bytes) - log_bytes - log_bytes / 4;
     LARDER_TRY(const std::int64_t pages, read(*page_count_));
     LARDER_TRY(std::int64_t free_pages, read(*free_count_));
     if ((pages - free_pages) * page_bytes_ > limit) {

@@ -60,7 +60,7 @@ protected:
         entry->stale_until_ms = clock_.epoch_ms() + lives_ms;
         entry->name_space = name_space;
         entry->model = "gpt-4o-mini";
-        entry->body.assign(body_bytes, 'x');
+        entry->body = std::string(body_bytes, 'x');
         return entry;
     }
 

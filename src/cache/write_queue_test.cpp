@@ -18,7 +18,7 @@ llm::Fingerprint key_of(unsigned char number) {
 
 EntryPtr entry_of(std::size_t body_bytes = 10) {
     auto entry = std::make_shared<Entry>();
-    entry->body.assign(body_bytes, 'x');
+    entry->body = std::string(body_bytes, 'x');
     return entry;
 }
 

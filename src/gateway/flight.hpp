@@ -34,9 +34,11 @@ struct Block {
 struct FlightEnd {
     cache::EntryPtr entry; // a whole answer of status 200, kept or not
     std::optional<protocol::Answer>
-        answer;             // the same, read; none for a shape that only its API knows
-    bool terminated = true; // a stream's terminal event was seen; else the answer is not kept
-    bool truncated = false; // the entry lacks the body of a stream that was too large to be kept
+        answer;              // the same, read; none for a shape that only its API knows
+    bool terminated = true;  // a stream's terminal event was seen; else the answer is not kept
+    bool truncated = false;  // the entry lacks the body of a stream that was too large to be kept
+    bool from_cache = false; // the entry was kept by an earlier flight
+    std::shared_ptr<BudgetShare> share; // of a plain answer, as long as somebody writes it
     int provider_status = 0;
     std::string provider_body;
     std::string provider_content_type;

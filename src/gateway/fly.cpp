@@ -55,7 +55,7 @@ void set_figures(cache::Entry& entry, const Prepared& prepared, const protocol::
         entry.cost = llm::cost_of(*price, entry.usage);
 }
 
-cache::EntryPtr make_entry(const Prepared& prepared, std::int64_t now_ms, std::string body,
+cache::EntryPtr make_entry(const Prepared& prepared, std::int64_t now_ms, std::string_view body,
                            cache::PrimaryForm form, const protocol::Answer* answer) {
     auto entry = std::make_shared<cache::Entry>();
     // Jitter only shortens: entries made together must not end together.
@@ -73,7 +73,7 @@ cache::EntryPtr make_entry(const Prepared& prepared, std::int64_t now_ms, std::s
     entry->generations = prepared.generations;
     entry->dialect = static_cast<std::uint8_t>(prepared.target.provider->dialect);
     entry->form = form;
-    entry->body = std::move(body);
+    entry->body = body;
     if (answer != nullptr) {
         entry->answer_model = answer->model;
         entry->finish_reason = answer->finish_reason;
@@ -82,14 +82,29 @@ cache::EntryPtr make_entry(const Prepared& prepared, std::int64_t now_ms, std::s
     return entry;
 }
 
+/// A provider's error text, without anything that looks like a key, and without ours.
+std::string masked(const Prepared& prepared, std::string_view text) {
+    std::string result = protocol::mask_secrets(text);
+    const std::string& key = prepared.target.provider->api_key;
+    constexpr std::size_t kShortest = 4; // a shorter one is no secret, and stands everywhere
+    if (key.size() < kShortest)
+        return result;
+    for (std::size_t at = result.find(key); at != std::string::npos; at = result.find(key, at + 3))
+        result.replace(at, key.size(), "***");
+    return result;
+}
+
 bool is_json(std::string_view content_type) {
-    return content_type.empty() || content_type.contains("json");
+    return content_type.empty() || text::lower(content_type).contains("json");
+}
+
+bool is_event_stream(std::string_view content_type) {
+    return text::lower(content_type).starts_with("text/event-stream");
 }
 
 /// Reads a whole body of at most `most` bytes.
-Task<Result<std::string>> read_whole(provider::ProviderCall& call, MemoryBudget& budget,
+Task<Result<std::string>> read_whole(provider::ProviderCall& call, BudgetShare& share,
                                      std::size_t most) {
-    BudgetShare share(budget);
     std::string body;
     std::size_t counted = 0;
     while (true) {
@@ -110,19 +125,23 @@ Task<Result<std::string>> read_whole(provider::ProviderCall& call, MemoryBudget&
 Task<Result<void>> read_plain(provider::ProviderCall& call, MemoryBudget& budget,
                               const Prepared& prepared, const Clock& clock, FlightEnd& end) {
     const std::string content_type(call.head().fields.find("content-type").value_or(""));
-    auto body = co_await read_whole(call, budget, kLargestPlain);
+    end.share = std::make_shared<BudgetShare>(budget);
+    auto body = co_await read_whole(call, *end.share, kLargestPlain);
     if (!body)
         co_return std::unexpected(std::move(body).error());
     if (!is_json(content_type))
         co_return unreadable(prepared, "its content type is not JSON");
     auto answer = protocol::read_answer(prepared.target.provider->dialect, *body);
+    if (!answer && answer.error().code == ErrorCode::kProviderRejected)
+        co_return std::unexpected(
+            std::move(answer).error().with("provider " + prepared.target.provider->name));
     if (answer) {
         end.answer = *std::move(answer);
     } else if (prepared.form == ClientForm::kLlmPlain || prepared.form == ClientForm::kLlmStream ||
                !json::parse(*body)) {
         co_return unreadable(prepared, answer.error().message);
     }
-    end.entry = make_entry(prepared, clock.epoch_ms(), *std::move(body), cache::PrimaryForm::kPlain,
+    end.entry = make_entry(prepared, clock.epoch_ms(), *body, cache::PrimaryForm::kPlain,
                            end.answer ? &*end.answer : nullptr);
     co_return Result<void>();
 }
@@ -140,9 +159,10 @@ public:
     Result<void> pump() {
         std::size_t used = 0;
         while (const std::size_t length =
-                   sse_block_length(std::string_view(pending_).substr(used))) {
+                   sse_block_length(std::string_view(pending_).substr(used), scanned_)) {
             LARDER_CHECK(take(pending_.substr(used, length)));
             used += length;
+            scanned_ = 0;
         }
         pending_.erase(0, used);
         if (pending_.size() > kLargestBlock)
@@ -209,7 +229,8 @@ private:
     http::SseDecoder decoder_;
     std::vector<http::SseEvent> events_;
     std::string pending_;
-    std::string all_; // up to the largest entry
+    std::size_t scanned_ = 0; // of its first block: whole lines without an end
+    std::string all_;         // up to the largest entry
     bool truncated_ = false;
     bool terminated_ = false;
     bool begun_ = false;
@@ -245,53 +266,80 @@ Task<Result<void>> read_rejection(provider::ProviderCall& call, MemoryBudget& bu
         co_return unreadable(prepared, "its status is " + std::to_string(status));
     const std::string content_type(
         call.head().fields.find("content-type").value_or("application/json"));
-    auto body = co_await read_whole(call, budget, kLargestError);
+    end.share = std::make_shared<BudgetShare>(budget);
+    auto body = co_await read_whole(call, *end.share, kLargestError);
     if (!body)
         co_return std::unexpected(std::move(body).error());
     end.provider_status = status;
     end.provider_content_type = content_type;
-    end.provider_body = protocol::mask_secrets(*body);
+    end.provider_body = masked(prepared, *body);
     co_return Result<void>();
 }
 
 } // namespace
 
+/// Sends the request and reads what comes, up to the end of the answer.
+Task<Result<void>> Gateway::fetch(provider::ProviderCall& call, Flight& flight,
+                                  const Prepared& prepared, FlightEnd& end) {
+    auto sent = co_await call.send(thread_state().client, breakers_, *prepared.target.provider,
+                                   {.path = prepared.upstream_path,
+                                    .fields = prepared.upstream_fields,
+                                    .body = prepared.upstream_body,
+                                    .stream = prepared.call.stream});
+    if (!sent)
+        co_return sent;
+    const http::Fields& fields = call.head().fields;
+    end.provider_fields = kept_fields(fields);
+    if (call.head().status != 200)
+        co_return co_await read_rejection(call, parts_.budget, prepared, end);
+    if (prepared.call.stream && is_event_stream(fields.find("content-type").value_or("")))
+        co_return co_await read_stream(call, flight, prepared, parts_.clock, end);
+    co_return co_await read_plain(call, parts_.budget, prepared, parts_.clock, end);
+}
+
 Task<void> Gateway::fly(std::shared_ptr<Flight> flight, Prepared prepared) {
-    ThreadState& thread = thread_state();
-    provider::ProviderCall call(thread.context);
-    flight->on_abandoned([&call] { call.cancel(); });
     auto end = std::make_shared<FlightEnd>();
-    auto outcome = co_await call.send(thread.client, breakers_, *prepared.target.provider,
-                                      {.path = prepared.upstream_path,
-                                       .fields = prepared.upstream_fields,
-                                       .body = prepared.upstream_body,
-                                       .stream = prepared.call.stream});
-    if (outcome) {
-        const http::ResponseHead& head = call.head();
-        end->provider_fields = kept_fields(head.fields);
-        const bool events =
-            head.fields.find("content-type").value_or("").starts_with("text/event-stream");
-        if (head.status != 200) {
-            outcome = co_await read_rejection(call, parts_.budget, prepared, *end);
-        } else if (prepared.call.stream && events) {
-            outcome = co_await read_stream(call, *flight, prepared, parts_.clock, *end);
-        } else {
-            outcome = co_await read_plain(call, parts_.budget, prepared, parts_.clock, *end);
+    if (prepared.may_read && find_again(prepared, *end)) {
+        table_.erase(prepared.key, flight.get());
+        flight->end(std::move(end));
+        co_return;
+    }
+    provider::ProviderCall call(thread_state().context);
+    flight->on_abandoned([&call] { call.cancel(); });
+    try {
+        auto outcome = co_await fetch(call, *flight, prepared, *end);
+        if (!outcome) {
+            end->error = std::move(outcome).error();
+            end->error->message = masked(prepared, end->error->message);
         }
+    } catch (
+        const std::exception&) { // out of memory, most likely; who waits must not wait for ever
+        end->entry = nullptr;
+        end->error = Error{.code = ErrorCode::kInternal, .message = "internal error"};
     }
     flight->on_abandoned(nullptr);
-    if (!outcome)
-        end->error = std::move(outcome).error();
     end->provider_wait_us = call.waited_us();
     finish_flight(*flight, prepared, *end, call.tries());
     flight->end(std::move(end));
 }
 
+/// An earlier flight may have ended, and kept its answer, between this one's look-up and its start.
+bool Gateway::find_again(const Prepared& prepared, FlightEnd& end) const {
+    auto entry = parts_.memory.get(prepared.key);
+    if (!entry)
+        return false;
+    auto found = judge(prepared.key, std::move(entry), {});
+    if (!found || !found->fresh || found->entry->created_ms < prepared.looked_up_ms)
+        return false;
+    end.entry = found->entry;
+    end.from_cache = true;
+    return true;
+}
+
 /// Keeps a whole answer, then takes the flight out of the table: who comes between finds the entry.
 void Gateway::finish_flight(const Flight& flight, const Prepared& prepared, const FlightEnd& end,
                             int tries) {
-    ledger::Record record{.outcome = prepared.may_join ? ledger::Outcome::kMiss
-                                                       : ledger::Outcome::kBypassed};
+    ledger::Record record{.outcome = ledger::Outcome::kCall};
     record.upstream_calls = tries;
     if (end.entry) {
         const cache::Entry& entry = *end.entry;
@@ -299,8 +347,7 @@ void Gateway::finish_flight(const Flight& flight, const Prepared& prepared, cons
         record.output_tokens = entry.usage.output;
         record.spent_picodollars = entry.cost.picodollars;
         const bool fits = !end.truncated && end.terminated &&
-                          entry.body.size() <= prepared.settings->cache.max_entry &&
-                          !flight.oversized();
+                          entry.body.size() <= prepared.settings->cache.max_entry;
         const bool current =
             entry.generations == generations_of(entry.name_space.view(), entry.model.view());
         if (prepared.may_keep && fits && current && end.answer &&

@@ -96,9 +96,9 @@ std::optional<Found> Gateway::judge(const llm::Fingerprint& key, cache::EntryPtr
     const std::int64_t now = parts_.clock.epoch_ms();
     if (entry->generations != generations_of(entry->name_space.view(), entry->model.view()))
         return std::nullopt;
-    const bool young_enough =
-        !directives.max_age_s || now - entry->created_ms <= *directives.max_age_s * 1000;
-    if (now < entry->fresh_until_ms && young_enough)
+    if (directives.max_age_s && now - entry->created_ms > *directives.max_age_s * 1000)
+        return std::nullopt;
+    if (now < entry->fresh_until_ms)
         return Found{key, std::move(entry), true};
     if (now < entry->stale_until_ms)
         return Found{key, std::move(entry), false};
@@ -153,11 +153,28 @@ Result<const cache::WireForm*> Gateway::form_of(const Found& found, ClientForm f
     return wire;
 }
 
-void Gateway::record_saved(const cache::Entry& entry, Outcome outcome) {
-    parts_.ledger.record({.outcome = outcome == Outcome::kStale       ? ledger::Outcome::kStale
-                                     : outcome == Outcome::kCoalesced ? ledger::Outcome::kCoalesced
-                                                                      : ledger::Outcome::kHit,
-                          .saved_picodollars = entry.cost.picodollars});
+void Gateway::record(Outcome outcome, const cache::Entry& entry) {
+    ledger::Record record;
+    switch (outcome) {
+    case Outcome::kHit:
+        record.outcome = ledger::Outcome::kHit;
+        break;
+    case Outcome::kMiss:
+        record.outcome = ledger::Outcome::kMiss;
+        break;
+    case Outcome::kStale:
+        record.outcome = ledger::Outcome::kStale;
+        break;
+    case Outcome::kCoalesced:
+        record.outcome = ledger::Outcome::kCoalesced;
+        break;
+    case Outcome::kBypass:
+        record.outcome = ledger::Outcome::kBypassed;
+        break;
+    }
+    if (outcome != Outcome::kMiss && outcome != Outcome::kBypass)
+        record.saved_picodollars = entry.cost.picodollars;
+    parts_.ledger.record(record);
 }
 
 void Gateway::raise(cache::PurgeScope scope) {

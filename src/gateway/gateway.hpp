@@ -17,6 +17,7 @@
 #include "http/client.hpp"
 #include "ledger/ledger.hpp"
 #include "provider/breaker.hpp"
+#include "provider/caller.hpp"
 
 #include <memory>
 #include <optional>
@@ -55,9 +56,10 @@ struct Prepared {
     cache::Generations generations;
     std::chrono::milliseconds ttl{0};
     ClientForm form = ClientForm::kLlmPlain;
-    bool may_read = false; // the cache may answer
-    bool may_join = false; // the flight may be shared
-    bool may_keep = false; // the answer may be kept
+    std::int64_t looked_up_ms = 0; // when the cache was asked
+    bool may_read = false;         // the cache may answer
+    bool may_join = false;         // the flight may be shared
+    bool may_keep = false;         // the answer may be kept
 };
 
 /// An entry that may answer.
@@ -109,8 +111,8 @@ public:
     /// The bytes of a found entry in the form that the client wants; what is made here counts for
     /// the memory tier.
     Result<const cache::WireForm*> form_of(const Found& found, ClientForm form);
-    /// Counts an answer that needed no call of its own.
-    void record_saved(const cache::Entry& entry, Outcome outcome);
+    /// Counts an answer that a client got. Errors count as nothing.
+    void record(Outcome outcome, const cache::Entry& entry);
 
     /// Ends everything that is in the cache under `name_space` and `model` (empty: all): here at
     /// once, in programs that share the store as soon as they see it there.
@@ -134,6 +136,9 @@ private:
     [[nodiscard]] std::optional<Found> judge(const llm::Fingerprint& key, cache::EntryPtr entry,
                                              const Directives& directives) const;
     Task<void> fly(std::shared_ptr<Flight> flight, Prepared prepared);
+    Task<Result<void>> fetch(provider::ProviderCall& call, Flight& flight, const Prepared& prepared,
+                             FlightEnd& end);
+    [[nodiscard]] bool find_again(const Prepared& prepared, FlightEnd& end) const;
     void raise(cache::PurgeScope scope);
     void finish_flight(const Flight& flight, const Prepared& prepared, const FlightEnd& end,
                        int tries);

@@ -101,7 +101,12 @@ llm::Fingerprint make_key(const Prepared& prepared, const Inquiry& inquiry,
 
 Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
                                   const Inquiry& inquiry) const {
-    LARDER_TRY(const json::Document body, json::parse(inquiry.body));
+    auto parsed = json::parse(inquiry.body);
+    if (!parsed) {
+        parsed.error().code = ErrorCode::kInvalidRequest; // also nesting beyond what is read
+        return std::unexpected(std::move(parsed).error());
+    }
+    const json::Document& body = *parsed;
     Prepared prepared;
     prepared.settings = std::move(settings);
     LARDER_TRY(prepared.call, protocol::read_call(inquiry.dialect, body));
@@ -115,6 +120,7 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
     prepared.upstream_path = upstream_path(provider.dialect, inquiry.query);
     prepared.upstream_fields = upstream_fields(provider.dialect, inquiry);
     prepared.name_space = inquiry.name_space;
+    prepared.looked_up_ms = parts_.clock.epoch_ms();
     apply_rules(prepared, inquiry.dialect, inquiry.directives);
     if (!prepared.may_join)
         return prepared;

@@ -9,8 +9,7 @@ namespace larder::gateway {
 /// Length of the first whole block of `bytes`, its blank line included; 0 when none is whole yet.
 /// Lines end by LF, CRLF or CR; a CR at the very end may be half of a CRLF and does not end a
 /// block.
-inline std::size_t sse_block_length(std::string_view bytes) {
-    std::size_t line_begin = 0;
+inline std::size_t sse_block_length(std::string_view bytes, std::size_t& line_begin) {
     while (true) {
         const std::size_t at = bytes.find_first_of("\r\n", line_begin);
         if (at == std::string_view::npos)
@@ -26,6 +25,11 @@ inline std::size_t sse_block_length(std::string_view bytes) {
             return next; // also a blank line at the very beginning: a block of nothing
         line_begin = next;
     }
+}
+
+inline std::size_t sse_block_length(std::string_view bytes) {
+    std::size_t line_begin = 0;
+    return sse_block_length(bytes, line_begin);
 }
 
 } // namespace larder::gateway

@@ -71,7 +71,7 @@ Result<std::string> make_body(const cache::Entry& entry, ClientForm form, bool c
         return make_llm_body(entry, true, cached);
     case ClientForm::kNativePlain: {
         if (entry.form == cache::PrimaryForm::kPlain)
-            return entry.body;
+            return std::string(entry.body.view());
         LARDER_TRY(const auto reader, read_stream(entry));
         return reader->to_plain();
     }

@@ -192,6 +192,7 @@ public:
                 if (auto connected = co_await connect(); !connected)
                     co_return std::unexpected(std::move(connected).error());
             }
+            ++sends_;
             auto done = co_await attempt(request);
             if (done || !pooled || answered_ || cancelled_ || timed_out_)
                 co_return done;
@@ -244,13 +245,15 @@ public:
             stream_->close();
         if (connecting_ != nullptr) {
             boost::system::error_code ignored;
-            connecting_->close(ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
+            connecting_->close(
+                ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
         }
         if (resolver_)
             resolver_->cancel();
     }
 
     [[nodiscard]] bool answered() const override { return answered_; }
+    [[nodiscard]] int sends() const override { return sends_; }
 
 private:
     void expire() {
@@ -342,7 +345,8 @@ private:
         std::string why;
         for (const auto& endpoint : endpoints) {
             boost::system::error_code ignored;
-            socket.close(ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
+            socket.close(
+                ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
             connecting_ = &socket;
             auto [error] = co_await socket.async_connect(endpoint, kToken);
             connecting_ = nullptr;
@@ -478,6 +482,7 @@ private:
     ResponseHead head_;
     std::optional<BodyReader> body_;
     bool reusable_ = false;
+    int sends_ = 0;
     bool answered_ = false;
     bool cancelled_ = false;
     bool timed_out_ = false;

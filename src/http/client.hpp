@@ -59,6 +59,8 @@ public:
     virtual void cancel() = 0;
     /// Whether any byte of an answer had arrived.
     [[nodiscard]] virtual bool answered() const = 0;
+    /// How often `send` sent its request: twice where a pooled connection turned out to be closed.
+    [[nodiscard]] virtual int sends() const = 0;
 };
 
 /// Proxies from the environment (HTTPS_PROXY, NO_PROXY): "http://host:port", and names that go

@@ -300,7 +300,7 @@ void Connection::consume(std::size_t bytes) {
     }
 }
 
-Task<Result<std::string>> Connection::read_body(std::size_t max_bytes) {
+Task<Result<std::string>> Connection::read_body(std::size_t max_bytes, BudgetShare* share) {
     std::string body;
     if (!body_)
         co_return body;
@@ -310,9 +310,21 @@ Task<Result<std::string>> Connection::read_body(std::size_t max_bytes) {
         return fail(ErrorCode::kTooLarge,
                     "the body is larger than " + std::to_string(max_bytes) + " bytes");
     };
+    std::size_t counted = 0; // of the share
+    const auto count = [&](std::size_t bytes) {
+        if (share == nullptr || bytes <= counted)
+            return true;
+        return share->grow(bytes - std::exchange(counted, bytes));
+    };
+    const auto overloaded = [&] {
+        read_deadline_.disarm();
+        return fail(ErrorCode::kOverloaded, "too many bytes are in flight, try again in a moment");
+    };
     if (head_.framing.kind == BodyFraming::Kind::kLength) {
         if (head_.framing.length > max_bytes)
             co_return too_large();
+        if (!count(head_.framing.length))
+            co_return overloaded();
         body.reserve(std::min<std::size_t>(head_.framing.length, 1ULL << 20));
     }
     if (head_.expect_continue && unread().empty() && !std::exchange(continue_sent_, true)) {
@@ -331,6 +343,8 @@ Task<Result<std::string>> Connection::read_body(std::size_t max_bytes) {
         consume(*used);
         if (body.size() > max_bytes)
             co_return too_large();
+        if (!count(body.size()))
+            co_return overloaded();
         if (body_->done())
             break;
         if (!co_await fill(shared_->settings.body_timeout, std::exchange(first, false))) {
@@ -512,7 +526,9 @@ void Connection::abort() {
 void Connection::close_as_cut() {
     if (streaming_ && !chunked_) {
         boost::system::error_code ignored;
-        stream_->socket().set_option(asio::socket_base::linger(true, 0), ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
+        stream_->socket().set_option(
+            asio::socket_base::linger(true, 0),
+            ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
     }
     stream_->close();
 }

@@ -52,7 +52,7 @@ public:
     [[nodiscard]] const RequestHead& head() const override { return head_; }
     [[nodiscard]] const net::Address& peer() const override { return peer_; }
     [[nodiscard]] std::int64_t started_us() const override { return started_us_; }
-    Task<Result<std::string>> read_body(std::size_t max_bytes) override;
+    Task<Result<std::string>> read_body(std::size_t max_bytes, BudgetShare* share) override;
     Task<Result<void>> reply(Response response) override;
     Task<Result<void>> reply_raw(std::string_view constant_head, std::string_view changing_head,
                                  std::string_view body) override;

@@ -201,7 +201,8 @@ void Server::stop(std::chrono::milliseconds drain) {
         return;
     asio::post(state_->runtime.context(0), [state = state_] {
         boost::system::error_code ignored;
-        state->acceptor->close(ignored); // NOLINT
+        state->acceptor->close(
+            ignored); // NOLINT(bugprone-unused-return-value): the error is in `ignored`
     });
     state_->for_each_connection(&Connection::drain);
     if (!state_->wait_for_end(drain)) {

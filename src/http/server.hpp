@@ -4,6 +4,7 @@
 
 #include "async/runtime.hpp"
 #include "async/task.hpp"
+#include "base/budget.hpp"
 #include "base/result.hpp"
 #include "http/codec.hpp"
 #include "http/message.hpp"
@@ -38,8 +39,10 @@ public:
     /// When the head was complete, on the steady clock.
     [[nodiscard]] virtual std::int64_t started_us() const = 0;
     /// Reads the whole body, at most `max_bytes` (else kTooLarge; the connection is closed after
-    /// the reply). Answers `Expect: 100-continue` first.
-    virtual Task<Result<std::string>> read_body(std::size_t max_bytes) = 0;
+    /// the reply). Answers `Expect: 100-continue` first. `share` grows with the body; kOverloaded
+    /// when it can't.
+    virtual Task<Result<std::string>> read_body(std::size_t max_bytes,
+                                                BudgetShare* share = nullptr) = 0;
     /// Sends a whole reply.
     virtual Task<Result<void>> reply(Response response) = 0;
     /// Sends `head` (status line and fields, each with CRLF, without Date and the blank line) and

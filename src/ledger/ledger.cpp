@@ -119,7 +119,8 @@ void Ledger::record(const Record& record) noexcept {
         if (amount != 0)
             values[field].fetch_add(amount, std::memory_order_relaxed);
     };
-    add(static_cast<std::size_t>(record.outcome), 1);
+    if (record.outcome != Outcome::kCall)
+        add(static_cast<std::size_t>(record.outcome), 1);
     add(kUpstreamCalls, record.upstream_calls);
     add(kInputTokens, record.input_tokens);
     add(kOutputTokens, record.output_tokens);

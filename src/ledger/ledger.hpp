@@ -17,8 +17,8 @@
 
 namespace larder::ledger {
 
-/// How a request was answered.
-enum class Outcome : std::uint8_t { kHit, kMiss, kStale, kCoalesced, kBypassed, kRefused };
+/// How a request was answered; kCall: a provider's call alone, no request.
+enum class Outcome : std::uint8_t { kHit, kMiss, kStale, kCoalesced, kBypassed, kRefused, kCall };
 
 /// One answered request.
 struct Record {

@@ -121,7 +121,8 @@ std::string to_text(const Address& address) {
             if (i > 0)
                 text += '.';
             char digits[4];
-            text.append(digits, std::to_chars(digits, digits + sizeof digits, address.bytes[i]).ptr);
+            text.append(digits,
+                        std::to_chars(digits, digits + sizeof digits, address.bytes[i]).ptr);
         }
         return text;
     }

@@ -34,8 +34,8 @@ bool CircuitBreaker::try_pass(const Breaker& rule, std::int64_t now_us) {
 
 void CircuitBreaker::succeeded() {
     const std::lock_guard lock(mutex_);
-    if (state_ == State::kClosed && failures_.empty())
-        return;
+    if (state_ == State::kOpen || (state_ == State::kClosed && failures_.empty()))
+        return; // while it is open only a probe decides, not a call from before
     if (state_ != State::kClosed)
         failures_.clear();
     state_ = State::kClosed;

@@ -9,6 +9,8 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
+
 namespace larder::provider {
 namespace {
 
@@ -56,14 +58,16 @@ Task<Result<void>> ProviderCall::send(http::Client& client, Breakers& breakers,
         .fields = fields_for(provider, std::move(outgoing.fields), outgoing.stream),
         .body = outgoing.body};
     RetrySchedule schedule(provider);
+    const std::int64_t end_us =
+        async::Deadlines::now_us() + provider.total_timeout.count() * 1000; // retries included
     while (true) {
         if (!breaker_->try_pass(provider.breaker, async::Deadlines::now_us())) {
             co_return fail(ErrorCode::kProviderOverloaded,
                            "provider " + provider.name +
                                " is failing and is left alone for a moment");
         }
-        ++tries_;
-        auto outcome = co_await attempt(client, base->origin, request);
+        auto outcome = co_await attempt(client, base->origin, request, end_us);
+        tries_ += call_->sends();
         const bool again = outcome ? is_retryable(head().status)
                                    : outcome.error().code == ErrorCode::kProviderUnavailable ||
                                          outcome.error().code == ErrorCode::kTimeout;
@@ -71,8 +75,10 @@ Task<Result<void>> ProviderCall::send(http::Client& client, Breakers& breakers,
             co_return outcome;
         const auto asked =
             outcome ? retry_after(head().fields, SystemClock().epoch_ms()) : std::nullopt;
-        const auto wait = schedule.next(asked, random_u64());
-        if (!wait)
+        const auto wait = schedule.next(asked, random_u64(), call_->sends());
+        // A breaker that this very request has opened leaves it the provider's own last word.
+        const bool is_open = breaker_->state() == CircuitBreaker::State::kOpen;
+        if (!wait || is_open || async::Deadlines::now_us() + wait->count() * 1000 >= end_us)
             co_return outcome;
         call_.reset();
         if (auto slept = co_await sleep(*wait); !slept)
@@ -81,12 +87,13 @@ Task<Result<void>> ProviderCall::send(http::Client& client, Breakers& breakers,
 }
 
 Task<Result<void>> ProviderCall::attempt(http::Client& client, const http::Origin& origin,
-                                         const http::ClientRequest& request) {
+                                         const http::ClientRequest& request, std::int64_t end_us) {
     const std::int64_t begin = async::Deadlines::now_us();
     call_ = client.call(origin, {.connect = provider_->connect_timeout,
                                  .first_byte = provider_->first_byte_timeout,
                                  .idle = provider_->idle_timeout,
-                                 .total = provider_->total_timeout});
+                                 .total = std::chrono::milliseconds(
+                                     std::max<std::int64_t>((end_us - begin) / 1000, 1))});
     auto outcome = co_await call_->send(request);
     const std::int64_t took = async::Deadlines::now_us() - begin;
     waited_us_ += took;

@@ -49,7 +49,7 @@ public:
 private:
     struct Sleep;
     Task<Result<void>> attempt(http::Client& client, const http::Origin& origin,
-                               const http::ClientRequest& request);
+                               const http::ClientRequest& request, std::int64_t end_us);
     void judge(const Result<void>& outcome, std::int64_t took_us);
     Task<Result<void>> sleep(std::chrono::milliseconds time);
 

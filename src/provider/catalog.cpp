@@ -75,12 +75,8 @@ bool accepts(const Provider& provider, std::string_view model) {
     return provider.models.empty() || lists(provider, model);
 }
 
-std::string_view vendor_of(const Catalog& catalog, const Provider& provider) {
-    if (!provider.vendor.empty())
-        return provider.vendor;
-    if (!catalog.prices.chat_models(provider.name).empty())
-        return provider.name;
-    return provider.dialect == protocol::Dialect::kAnthropicMessages ? kAnthropic : kOpenAi;
+std::string_view vendor_of(const Provider& provider) {
+    return provider.vendor.empty() ? provider.name : provider.vendor;
 }
 
 /// The provider that is named as the vendor, else the first whose vendor it is; one that takes
@@ -90,7 +86,7 @@ const Provider* find_by_vendor(const Catalog& catalog, std::string_view vendor,
     if (const Provider* named = catalog.find(vendor); named != nullptr && accepts(*named, model))
         return named;
     for (const Provider& provider : catalog.providers)
-        if (accepts(provider, model) && vendor_of(catalog, provider) == vendor)
+        if (accepts(provider, model) && vendor_of(provider) == vendor)
             return &provider;
     return nullptr;
 }
@@ -117,7 +113,7 @@ const Provider* find_by_price_file(const Catalog& catalog, std::string_view mode
 
 /// The vendor's best known model; among the listed ones where the provider lists some. Empty: none.
 std::string best_known(const Catalog& catalog, const Provider& provider) {
-    const std::string_view vendor = vendor_of(catalog, provider);
+    const std::string_view vendor = vendor_of(provider);
     const auto known = std::ranges::find(kBestKnown, vendor, &BestKnown::vendor);
     if (known != kBestKnown.end() && accepts(provider, known->model))
         return std::string(known->model);

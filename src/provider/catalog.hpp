@@ -38,9 +38,8 @@ struct Provider {
     milliseconds retry_base{250};
     milliseconds retry_max_wait{3000}; // of waiting in all
     Breaker breaker;
-    bool ask_usage = true; // sends stream_options.include_usage (OpenAI only)
-    std::string vendor; // of the price file; by default `name` if the price file has it, else the
-                        // api's name
+    bool ask_usage = true;      // sends stream_options.include_usage (OpenAI only)
+    std::string vendor;         // of the price file; empty: one that is called like the provider
     std::string cache_identity; // name and base URL, unless several share one
 };
 

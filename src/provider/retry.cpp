@@ -57,7 +57,8 @@ std::optional<milliseconds> retry_after(const http::Fields& fields, std::int64_t
 }
 
 std::optional<milliseconds> RetrySchedule::next(std::optional<milliseconds> asked,
-                                                std::uint64_t random) {
+                                                std::uint64_t random, int sends) {
+    tries_ += std::max(sends, 1) - 1;
     if (tries_ >= provider_.retries)
         return std::nullopt;
     const std::int64_t bound = std::max<std::int64_t>(provider_.retry_base.count(), 1)

@@ -22,11 +22,12 @@ std::optional<std::chrono::milliseconds> retry_after(const http::Fields& fields,
 class RetrySchedule {
 public:
     explicit RetrySchedule(const Provider& provider) : provider_(provider) {}
+    /// `sends`: how often the last try was sent (a pooled connection may turn out to be closed).
     /// How long to wait before the next try, or nullopt when there is none: tries are used up, or
     /// the wait would pass what is left of `retry_max_wait`. `random`: any 64 bits, for the jitter
     /// (full: between 0 and base × 2^n).
     std::optional<std::chrono::milliseconds> next(std::optional<std::chrono::milliseconds> asked,
-                                                  std::uint64_t random);
+                                                  std::uint64_t random, int sends = 1);
 
 private:
     const Provider& provider_;
