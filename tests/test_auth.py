@@ -86,6 +86,31 @@ class Keys(LarderTest):
         self.assertEqual(self.ask(larder, "key-other").status, 200)
         self.assert_error(self.ask(larder, "key-stats"), 403)
 
+    def test_refusals_carry_the_limits_headers_and_take_nothing_from_the_user(self):
+        larder, _ = self.start_both(rest=KEYS, limits="  llm: { max: 3, window: 60s }\n"
+                                                      "  standard: { max: 3, window: 60s }")
+
+        def get(path, key):
+            reply = larder.request("GET", path, headers={"authorization": f"Bearer {key}"})
+            self.assertEqual(reply.headers["x-ratelimit-limit"], "3", reply)
+            for name in ("x-ratelimit-reset", "ratelimit", "ratelimit-policy"):
+                self.assertIn(name, reply.headers)
+            return reply.status, reply.headers["x-ratelimit-remaining"]
+
+        forbidden, unknown = [], []
+        for _ in range(4):
+            forbidden.append(get("/llm/models", "key-stats"))
+            unknown.append(get("/llm/models", "wrong"))
+        self.assertEqual(forbidden, [(403, "2"), (403, "1"), (403, "0"), (429, "0")], "counted by address")
+        self.assertEqual(unknown, [(401, "2"), (401, "1"), (401, "0"), (429, "0")])
+        self.assertEqual([get("/llm/cache/stats", "key-stats") for _ in range(3)],
+                         [(200, "2"), (200, "1"), (200, "0")], "the user's own limit is whole")
+        self.assertEqual(get("/llm/models", "key-other"), (200, "2"))
+        for headers, status in (({}, 401), ({"authorization": "Bearer key-stats"}, 403)):
+            for ask in (larder.generate, larder.chat, larder.messages):
+                reply = ask("a", headers=headers)
+                self.assertEqual((reply.status, reply.headers["x-ratelimit-limit"]), (status, "3"))
+
 
 class Cors(LarderTest):
     def setUp(self):

@@ -121,6 +121,16 @@ class Generate(LarderTest):
         self.assertEqual(ask("cc", {"cache-control": "min-fresh=5, something-new"}).cache, "hit")
         self.assertEqual(ask("cc", {"Cache-Control": "ONLY-IF-CACHED"}).cache, "hit")
 
+    def test_only_if_cached_says_how_it_went_when_there_is_nothing(self):
+        for stream in (False, True):
+            for ask in (self.larder.generate, self.larder.chat, self.larder.messages):
+                for control, outcome in (("only-if-cached", "miss"), ("only-if-cached, no-store", "bypass")):
+                    with self.subTest(ask=ask.__name__, control=control, stream=stream):
+                        reply = ask("nothing", headers={"cache-control": control},
+                                    **({"stream": True} if stream else {}))
+                        self.assertEqual((reply.status, reply.cache, reply.headers.get("age")), (504, outcome, "0"))
+        self.assertEqual(self.replay.stats()["calls"], 0)
+
     def test_a_variant_is_an_entry_of_its_own(self):
         self.assertEqual(self.larder.generate("v").cache, "miss")
         self.assertEqual(self.larder.generate("v", {"x-larder-variant": "a"}).cache, "miss")

@@ -200,12 +200,51 @@ class StrictHttp(LarderTest):
             head = reply.partition(b"\r\n\r\n")[0]
             self.assertRegex(head, rb"(?i)\r\ndate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT")
 
+    def options(self, target, *fields):
+        reply = raw(self.larder.address,
+                    b"\r\n".join([b"OPTIONS " + target + b" HTTP/1.1", b"Host: x", b"Connection: close", *fields]) +
+                    b"\r\n\r\n")
+        head, _, body = reply.partition(b"\r\n\r\n")
+        fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        return int(head.split(b" ")[1]), fields, body
+
+    def test_options_says_what_the_server_and_a_path_take(self):
+        for target, methods in ((b"*", (b"get", b"post", b"delete", b"head", b"options")),
+                                (b"/llm/generate", (b"post", b"options")),
+                                (b"/llm/models", (b"get", b"head", b"options")),
+                                (b"/health", (b"get", b"head", b"options")),
+                                (b"http://x/v1/messages", (b"post", b"options"))):
+            with self.subTest(target=target):
+                status, fields, body = self.options(target)
+                self.assertEqual((status, body), (204, b""))
+                self.assertEqual(sorted(fields[b"allow"].split(b", ")), sorted(methods))
+                self.assertIn(b"date", fields)
+                self.assertNotIn(b"content-length", fields, "a 204 has none (RFC 9110, 8.6)")
+        self.assertEqual(self.options(b"/nothing/here")[0], 404)
+
     def test_hostile_noise_does_no_harm(self):
         source = random.Random(7)
         for _ in range(60):
             noise = bytes(source.randrange(256) for _ in range(source.randrange(1, 400)))
             raw(self.larder.address, noise + b"\r\n\r\n", half_close=True)
         self.assertEqual(self.larder.get("/health").status, 200)
+
+
+class Memory(LarderTest):
+    def test_a_body_beyond_the_memory_in_flight_is_a_503_that_may_come_again(self):
+        larder, replay = self.start_both(server="  memory: 2MiB\n  max_body: 16MiB")
+        reply = larder.generate("x" * 5_000_000)
+        self.assert_error(reply, 503)
+        self.assertGreaterEqual(int(reply.headers["retry-after"]), 1)
+        large = b'{"prompt":"' + b"x" * 5_000_000 + b'"}'
+        chunked = b"".join(b"%x\r\n" % len(large[at:at + 65536]) + large[at:at + 65536] + b"\r\n"
+                           for at in range(0, len(large), 65536)) + b"0\r\n\r\n"
+        received = raw(larder.address, post(b"Transfer-Encoding: chunked", b"Connection: close") + chunked)
+        self.assertTrue(received.startswith(b"HTTP/1.1 503 "), received[:200])
+        self.assertIn(b"\r\nretry-after: ", received.lower())
+        self.assertEqual(replay.stats()["calls"], 0)
+        for index in range(20):
+            self.assertEqual(larder.generate(f"{index} " + "y" * 100_000).status, 200, "what was taken is given back")
 
 
 class SlowClients(LarderTest):

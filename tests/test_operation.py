@@ -46,7 +46,10 @@ class CommandLine(LarderTest):
     def test_a_wrong_configuration_ends_serve_with_1(self):
         path = self.folder / "bad.yaml"
         for text in ("auth: { mode: jwt }", "cache: { ttl: 5 }", "nonsense: 1", "providers: { a: { api: smoke } }",
-                     "server: [1", "server: { listen: nowhere }",
+                     "server: [1", "server: { listen: nowhere }", "default_model: nobodys-model",
+                     'limits: { expensive: { routes: ["DELETE /nope"] } }',
+                     'cache: { rules: [{ model: "o3*", mode: off }, { model: o3-mini, mode: off }] }',
+                     'providers: { a: { api: openai, base_url: "http://h", api_key: "a\\r\\nb: c" } }',
                      "auth: { mode: keys, keys: [{ name: a, sha256: abc, scopes: [everything] }] }"):
             with self.subTest(text=text):
                 path.write_text(text + "\n")
@@ -198,6 +201,84 @@ class Signals(LarderTest):
         self.assertEqual(parse_events(stream.read_all())[-1][0], "done")
 
 
+class Reload(LarderTest):
+    SQLITE = "store: { kind: sqlite, sqlite: { path: larder.db } }"
+
+    def setUp(self):
+        super().setUp()
+        self.replay = self.start_replay()
+
+    def start(self, **options):
+        return self.start_larder(configuration(self.replay.address, **options))
+
+    def reload(self, larder, **options):
+        larder.config_path.write_text(configuration(self.replay.address, **options))
+        larder.process.send_signal(signal.SIGHUP)
+
+    def test_the_cache_can_be_switched_on_and_off(self):
+        larder = self.start(rest="cache: { enabled: false }", store=self.SQLITE)
+        self.assertNotIn("hit", [larder.generate("switch").cache for _ in range(3)])
+        self.reload(larder, rest="cache: { enabled: true }", store=self.SQLITE)
+        wait_until(lambda: larder.generate("switch").cache == "hit", "answers are kept")
+        self.reload(larder, rest="cache: { enabled: false }", store=self.SQLITE)
+        wait_until(lambda: larder.generate("switch").cache != "hit", "and no longer")
+        self.reload(larder, rest="cache: { enabled: true }", store=self.SQLITE)
+        wait_until(lambda: larder.generate("switch", {"cache-control": "only-if-cached"}).status == 200,
+                   "what was kept is there again")
+
+    def test_another_prefix_is_another_cache(self):
+        larder = self.start(rest="cache: { prefix: first }")
+        text = larder.generate("prefix").json()["text"]
+        only_if_cached = {"cache-control": "only-if-cached"}
+        self.assertEqual(larder.generate("prefix", only_if_cached).status, 200)
+        self.reload(larder, rest="cache: { prefix: second }")
+        wait_until(lambda: larder.generate("prefix", only_if_cached).status == 504, "the new one is empty")
+        self.reload(larder, rest="cache: { prefix: first }")
+        wait_until(lambda: larder.generate("prefix", only_if_cached).status == 200, "the old one comes back")
+        self.assertEqual(larder.generate("prefix").json()["text"], text)
+
+    def test_the_largest_body_applies_at_once(self):
+        larder = self.start(server="  max_body: 2KiB")
+        self.assert_error(larder.generate("b" * 9000), 413)
+        self.reload(larder, server="  max_body: 1MiB")
+        wait_until(lambda: larder.generate("b" * 9000).status == 200, "a larger body is taken")
+        self.reload(larder, server="  max_body: 4KiB")
+        wait_until(lambda: larder.generate("b" * 9000).status == 413, "and refused again")
+
+    def test_proxies_and_origins_apply_at_once(self):
+        limits = "  llm: { max: 1, window: 300s }"
+        larder = self.start(limits=limits)
+        origin = {"origin": "https://app.example.com"}
+        self.assertNotIn("access-control-allow-origin", larder.generate("a", origin).headers)
+        self.assertEqual(larder.generate("a", {"x-forwarded-for": "192.0.2.1"}).status, 429)
+        self.reload(larder, limits=limits, server="  trusted_proxies: [127.0.0.1]\n"
+                                                  "  cors: { origins: ['https://app.example.com'] }")
+        wait_until(lambda: larder.generate("a", {"x-forwarded-for": "192.0.2.1"}).status == 200, "the proxy is believed")
+        self.assertIn("access-control-allow-origin", larder.generate("a", origin).headers)
+
+    def test_what_needs_a_restart_is_warned_of_and_stays(self):
+        for before, after in ((self.SQLITE, "store: { kind: memory }"), ("store: { kind: memory }", self.SQLITE)):
+            with self.subTest(before=before):
+                larder = self.start(store=before)
+                ready = larder.get("/ready").json()
+                self.assertEqual([one["kind"] for one in ready["dependencies"] if one["name"] == "store"],
+                                 ["sqlite"] if before == self.SQLITE else [])
+                self.reload(larder, store=after, rest="cache: { memory: 8MiB }\nlog: { format: pretty }",
+                            server="  threads: 1\n  memory: 64MiB\n  max_connections: 99\n  idle_timeout: 9s")
+
+                def warnings():
+                    return " ".join(json.dumps(line) for line in larder.log() if line["level"] == 40)
+
+                for key in ("server.threads", "server.memory", "server.max_connections", "time", "cache.memory",
+                            "store", "log.format"):
+                    wait_until(lambda: key in warnings(), f"a warning names {key}: {warnings()}")
+                self.assertEqual(larder.get("/ready").json(), ready)
+                self.assertEqual([larder.generate("after").cache for _ in range(2)], ["miss", "hit"])
+                self.assertEqual(larder.stop(), 0)
+                for path in self.folder.glob("larder.db*"):
+                    path.unlink()
+
+
 class Environment(LarderTest):
     def test_the_variables_of_a_deployment_are_enough(self):
         replay = self.start_replay()
@@ -239,6 +320,24 @@ class Tls(LarderTest):
         reply = in_parallel(8, lambda index: larder.generate("x" * 200_000).status)
         self.assertEqual(set(reply), {200})
         self.assertEqual(larder.stop(), 0)
+
+    def test_a_wrong_key_file_ends_with_1_and_is_named(self):
+        def make(name):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-keyout", f"{name}-key.pem", "-out", f"{name}.pem", "-days", "2", "-subj", "/CN=localhost"],
+                           cwd=self.folder, check=True, capture_output=True, timeout=DEADLINE)
+
+        make("right")
+        make("other")
+        (self.folder / "noise-key.pem").write_text("this is no key\n")
+        path = self.folder / "tls.yaml"
+        for key in ("other-key.pem", "noise-key.pem", "right.pem", "missing-key.pem"):
+            with self.subTest(key=key):
+                path.write_text(f"server: {{ listen: 127.0.0.1:0, tls: {{ certificate: right.pem, key: {key} }} }}\n"
+                                "store: { kind: memory }\n")
+                done = run("serve", "--config", path, folder=self.folder)
+                self.assertEqual(done.returncode, 1, done)
+                self.assertIn(key, done.stdout + done.stderr)
 
     def test_a_missing_certificate_ends_with_1(self):
         path = self.folder / "tls.yaml"

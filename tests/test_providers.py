@@ -4,6 +4,7 @@ import time
 import unittest
 
 from harness import LarderTest, OPENAI_KEY, in_parallel, wait_until
+from scripted import ScriptedProvider
 
 
 class Retries(LarderTest):
@@ -62,6 +63,22 @@ class Retries(LarderTest):
             self.assertEqual(self.replay.stats()["calls"], 1, name)
 
 
+class Deadline(LarderTest):
+    def hang(self, keys):
+        larder, replay = self.start_both(provider_keys=keys)
+        self.assert_error(larder.generate("slow", provider="openai", model="fault-hang"), 504)
+        return replay.wait_for(cancelled=1)
+
+    def test_the_total_time_out_holds_for_all_tries_together(self):
+        # A first try that took all of it leaves nothing for another one.
+        stats = self.hang("total_timeout: 1s, retries: 2")
+        self.assertEqual(stats["calls"], 1)
+
+    def test_a_try_gets_what_the_others_have_left(self):
+        stats = self.hang("total_timeout: 1500ms, first_byte_timeout: 600ms, retries: 9, retry_base: 1ms")
+        self.assertIn(stats["calls"], (2, 3))
+
+
 class Breaker(LarderTest):
     def test_five_failures_open_it_and_a_probe_closes_it(self):
         larder, replay = self.start_both(provider_keys="retries: 0")
@@ -75,6 +92,18 @@ class Breaker(LarderTest):
         # Another provider is not concerned.
         self.assertEqual(larder.generate("other", model="claude-sonnet-4-5").status, 200)
         wait_until(lambda: larder.generate("probe", model="gpt-4o").status == 200, "the probe closes the breaker")
+
+
+    def test_one_that_opens_between_two_tries_leaves_the_providers_own_error(self):
+        larder, replay = self.start_both(provider_keys="retries: 2, retry_base: 1ms, breaker: { failures: 2 }")
+        for ask in (lambda: larder.generate("a", provider="openai", model="fault-500"),
+                    lambda: larder.messages("a", model="anthropic/fault-500", stream=True)):
+            before = replay.stats()["calls"]
+            reply = ask()
+            self.assertIn(reply.status, (500, 502), reply)
+            self.assertIn(b"The provider answers 500.", reply.body)
+            self.assertEqual(replay.stats()["calls"] - before, 2)
+        self.assert_error(larder.generate("b", provider="openai", model="gpt-4o"), 503)
 
 
 class Stale(LarderTest):
@@ -95,6 +124,50 @@ class Stale(LarderTest):
         self.assertEqual((reply.cache, reply.events()[-1][0]), ("stale", "done"))
         self.assertGreaterEqual(larder.generate("stale", {"cache-control": "no-cache"}).status, 500)
 
+    def run_out(self, larder, prompt):
+        """Leaves an entry that has run out; the provider is still there."""
+        self.assertEqual(larder.generate(prompt, {"x-larder-ttl": "1"}).status, 200)
+        wait_until(lambda: larder.generate(prompt, {"cache-control": "only-if-cached"}).status == 504,
+                   "the entry runs out")
+
+    def test_max_age_is_never_answered_with_an_older_entry(self):
+        larder, replay = self.start_both(provider_keys="retries: 0")
+        self.run_out(larder, "old")
+        self.assertEqual(larder.generate("kept").status, 200)
+        wait_until(lambda: int(larder.generate("kept").headers["age"]) >= 1, "it is a second old")
+        replay.stop()
+        for prompt in ("old", "kept"):
+            for stream in (False, True):
+                with self.subTest(prompt=prompt, stream=stream):
+                    reply = larder.generate(prompt, {"cache-control": "max-age=0"}, stream=stream)
+                    self.assert_error(reply, reply.status)
+                    self.assertGreaterEqual(reply.status, 500)
+        self.assertEqual(larder.generate("kept").cache, "hit", "the entry stays for the others")
+        self.assertEqual(larder.generate("old", {"cache-control": "max-age=1000"}).cache, "stale")
+
+    def test_a_stale_answer_counts_as_a_hit_only_and_an_error_as_neither(self):
+        larder, replay = self.start_both(provider_keys="retries: 0, breaker: { failures: 1000 }")
+
+        def figures():
+            stats = larder.get("/llm/cache/stats").json()
+            return stats["hits"], stats["misses"]
+
+        self.run_out(larder, "counted")
+        hits, misses = figures()
+        self.assertEqual(misses, 1, "what only-if-cached refuses is no miss")
+        for refused in ({"provider": "nobody"}, {"model": "nobody's"}, {"temperature": "hot"}):
+            self.assertGreaterEqual(larder.generate("refused", **refused).status, 400)
+        for fault in ("500", "401", "garbage", "cut-head"):
+            self.assertGreaterEqual(larder.generate("a", provider="openai", model=f"fault-{fault}").status, 400)
+        self.assertEqual(figures(), (hits, misses))
+        replay.stop()
+        self.assertGreaterEqual(larder.generate("never kept").status, 500)
+        self.assertEqual(figures(), (hits, misses))
+        self.assertEqual(larder.generate("counted").cache, "stale")
+        self.assertEqual(figures(), (hits + 1, misses))
+        self.assertEqual(larder.generate("counted", stream=True).cache, "stale")
+        self.assertEqual(figures(), (hits + 2, misses))
+
 
 class Masking(LarderTest):
     def test_a_key_that_a_provider_echoes_is_masked(self):
@@ -107,6 +180,45 @@ class Masking(LarderTest):
             self.assertNotIn("TESTKEY", json.dumps(reply.headers))
         self.assertNotIn(OPENAI_KEY, larder.text())
         self.assertNotIn("TESTKEY", larder.text())
+
+
+class PlainKeys(LarderTest):
+    """Keys without a known vendor's form, in errors that come with any status."""
+
+    KEY = "local-secret-1"
+
+    def ask_all(self, status, body):
+        """Each dialect's reply, plain and streaming, to a provider of its own API."""
+        provider = self.enterContext(ScriptedProvider(status, body))
+        larder = self.start_larder(f"""server: {{ listen: 127.0.0.1:0 }}
+providers:
+  openai: {{ api: openai, base_url: "http://{provider.address}/v1", api_key: {self.KEY}, retries: 0 }}
+  anthropic: {{ api: anthropic, base_url: "http://{provider.address}", api_key: {self.KEY}, retries: 0 }}
+limits: {{ llm: {{ max: 0 }} }}
+store: {{ kind: memory }}
+""")
+        for stream in (False, True):
+            for ask in (larder.generate, larder.chat, larder.messages):
+                with self.subTest(ask=ask.__name__, stream=stream):
+                    before = provider.calls
+                    yield ask(f"{ask.__name__} {stream}", **({"stream": True} if stream else {}))
+                    self.assertEqual(provider.calls, before + 1)
+        self.assertNotIn(self.KEY, larder.text())
+
+    def test_the_configured_key_is_masked_whatever_it_looks_like(self):
+        error = {"type": "error", "error": {"type": "authentication_error", "code": "invalid_api_key",
+                                            "message": f"Incorrect API key provided: {self.KEY}."}}
+        for reply in self.ask_all(401, error):
+            self.assertGreaterEqual(reply.status, 400)
+            self.assertNotIn(self.KEY.encode(), reply.body)
+            self.assertNotIn(self.KEY, json.dumps(reply.headers))
+            self.assertIn(b"Incorrect API key provided", reply.body, "the rest of the sentence stays")
+
+    def test_an_error_with_status_200_is_a_502_and_masked(self):
+        for reply in self.ask_all(200, {"error": {"type": "server_error", "message": f"No shelf for {self.KEY}."}}):
+            self.assertEqual(reply.status, 502, reply)
+            self.assertIn("error", reply.json())
+            self.assertNotIn(self.KEY.encode(), reply.body)
 
 
 class Routing(LarderTest):
@@ -141,6 +253,20 @@ store: {{ kind: memory }}
 """)
         self.assertEqual(larder.generate("a", {"authorization": "Bearer mine"}, model="llama3.2").status, 200)
         self.assertNotIn("authorization", [name.lower() for name, _ in replay.last()["headers"]])
+
+    def test_a_server_that_only_speaks_an_api_gets_none_of_its_vendors_models(self):
+        replay = self.start_replay()
+        larder = self.start_larder(f"""server: {{ listen: 127.0.0.1:0 }}
+providers:
+  local: {{ api: openai, base_url: "http://{replay.address}/local/v1" }}
+store: {{ kind: memory }}
+""")
+        error = self.assert_error(larder.generate("a", model="gpt-4o"), 404, "model_not_found")
+        self.assertIn("local", error["error"])
+        self.assertEqual(replay.stats()["calls"], 0)
+        reply = larder.generate("a", model="local/gpt-4o")
+        self.assertEqual(reply.status, 200)
+        self.assertEqual((reply.json()["metadata"]["priced"], reply.json()["metadata"]["estimatedCost"]), (False, 0))
 
     def test_parallel_misses_are_calls_of_their_own(self):
         larder, replay = self.start_both()

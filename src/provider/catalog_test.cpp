@@ -52,6 +52,14 @@ TEST(Catalog, TakesTheProviderThatIsNamed) {
     EXPECT_EQ(resolved(catalog, "openai", "anything"), "openai: anything");
 }
 
+TEST(Catalog, TakesNoProviderForAVendorBecauseItSpeaksItsApi) {
+    const Catalog catalog = make_catalog({make_provider("local"), make_provider("anthropic-like")});
+    for (const char* model : {"gpt-4o", "o3-mini", "claude-sonnet-4-5", "text-embedding-3-small"})
+        EXPECT_THAT(resolved(catalog, {}, model), HasSubstr("404 model: no provider takes"));
+    EXPECT_EQ(resolved(catalog, {}, "local/gpt-4o"), "local: gpt-4o");
+    EXPECT_THAT(resolved(catalog, {}, {}), HasSubstr("'local' has no model that is known"));
+}
+
 TEST(Catalog, RefusesANamedProviderThatIsNotConfigured) {
     EXPECT_EQ(resolved(usual_catalog(), "azure", "gpt-4o"),
               "400 provider: the provider 'azure' is not configured; configured: openai, "
