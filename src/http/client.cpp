@@ -160,6 +160,7 @@ struct Client::State {
         return tls;
     }
 
+    std::map<std::string, BaseUrl> base_urls; // as many as the configurations so far had
     asio::io_context& context;
     async::Deadlines& deadlines;
     ProxySettings proxy;
@@ -392,6 +393,7 @@ private:
         text += "\r\n";
         for (const auto& [name, value] : request.fields)
             ((text += name) += ": ").append(value) += "\r\n";
+        text += request.head_lines;
         if (!request.body.empty() || request.method == "POST")
             ((text += "Content-Length: ") += std::to_string(request.body.size())) += "\r\n";
         text += "\r\n";
@@ -493,6 +495,17 @@ Client::Client(asio::io_context& context, ProxySettings proxy)
     : state_(std::make_shared<State>(context, std::move(proxy))) {}
 
 Client::~Client() = default;
+
+Result<const BaseUrl*> Client::base_url(const std::string& url) {
+    constexpr std::size_t kRemembered = 1000;
+    const auto found = state_->base_urls.find(url);
+    if (found != state_->base_urls.end())
+        return &found->second;
+    LARDER_TRY(auto parsed, parse_base_url(url));
+    if (state_->base_urls.size() >= kRemembered)
+        state_->base_urls.clear();
+    return &state_->base_urls.emplace(url, std::move(parsed)).first->second;
+}
 
 std::unique_ptr<ClientCall> Client::call(const Origin& origin, const ClientTimeouts& timeouts) {
     return std::make_unique<Call>(state_, origin, timeouts);

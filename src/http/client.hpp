@@ -32,9 +32,10 @@ Result<BaseUrl> parse_base_url(std::string_view url);
 
 struct ClientRequest {
     std::string_view method = "POST";
-    std::string target;    // path and query
-    OwnedFields fields;    // without Host and Content-Length
-    std::string_view body; // kept alive by the caller until the head of the answer is there
+    std::string target;     // path and query
+    OwnedFields fields;     // without Host and Content-Length
+    std::string head_lines; // more fields, as whole lines with CRLF
+    std::string_view body;  // kept alive by the caller until the head of the answer is there
 };
 
 struct ClientTimeouts {
@@ -79,6 +80,8 @@ public:
     ~Client(); // all calls have ended
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
+    /// `parse_base_url`, remembered.
+    Result<const BaseUrl*> base_url(const std::string& url);
     std::unique_ptr<ClientCall> call(const Origin& origin, const ClientTimeouts& timeouts);
     /// Connections that wait for their next request.
     [[nodiscard]] std::size_t idle_connections() const;

@@ -17,17 +17,17 @@ namespace {
 using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                          asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
-http::OwnedFields fields_for(const Provider& provider, http::OwnedFields fields, bool stream) {
-    fields.emplace_back("Content-Type", "application/json");
-    fields.emplace_back("Accept", stream ? "text/event-stream" : "application/json");
-    fields.emplace_back("User-Agent", "larder/" LARDER_VERSION);
-    if (!provider.api_key.empty()) {
-        if (provider.dialect == protocol::Dialect::kAnthropicMessages)
-            fields.emplace_back("x-api-key", provider.api_key);
-        else
-            fields.emplace_back("Authorization", "Bearer " + provider.api_key);
-    }
-    return fields;
+/// The fields that we add, as lines.
+std::string head_lines(const Provider& provider, bool stream) {
+    std::string lines;
+    lines.reserve(256);
+    lines += "Content-Type: application/json\r\nUser-Agent: larder/" LARDER_VERSION "\r\nAccept: ";
+    lines += stream ? "text/event-stream\r\n" : "application/json\r\n";
+    if (provider.api_key.empty())
+        return lines;
+    lines += provider.dialect == protocol::Dialect::kAnthropicMessages ? "x-api-key: "
+                                                                       : "Authorization: Bearer ";
+    return (lines += provider.api_key) += "\r\n";
 }
 
 } // namespace
@@ -48,15 +48,16 @@ Task<Result<void>> ProviderCall::send(http::Client& client, Breakers& breakers,
                        "provider " + provider.name + " has no key: the environment variable " +
                            provider.missing_variable + " is not set");
     }
-    auto base = http::parse_base_url(provider.base_url);
-    if (!base)
-        co_return std::unexpected(std::move(base).error());
+    const auto known = client.base_url(provider.base_url);
+    if (!known)
+        co_return std::unexpected(known.error());
+    const http::BaseUrl base = **known;
     breaker_ = &breakers.of(provider.name);
-    const http::ClientRequest request{
-        .method = outgoing.method,
-        .target = base->path + outgoing.path,
-        .fields = fields_for(provider, std::move(outgoing.fields), outgoing.stream),
-        .body = outgoing.body};
+    const http::ClientRequest request{.method = outgoing.method,
+                                      .target = base.path + outgoing.path,
+                                      .fields = std::move(outgoing.fields),
+                                      .head_lines = head_lines(provider, outgoing.stream),
+                                      .body = outgoing.body};
     RetrySchedule schedule(provider);
     const std::int64_t end_us =
         async::Deadlines::now_us() + provider.total_timeout.count() * 1000; // retries included
@@ -66,7 +67,7 @@ Task<Result<void>> ProviderCall::send(http::Client& client, Breakers& breakers,
                            "provider " + provider.name +
                                " is failing and is left alone for a moment");
         }
-        auto outcome = co_await attempt(client, base->origin, request, end_us);
+        auto outcome = co_await attempt(client, base.origin, request, end_us);
         tries_ += call_->sends();
         const bool again = outcome ? is_retryable(head().status)
                                    : outcome.error().code == ErrorCode::kProviderUnavailable ||
