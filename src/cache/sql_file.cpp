@@ -1,6 +1,6 @@
-// A rowid table with a unique index on the key: new rows are appended, and only the index is
-// written at random. Row ids never repeat (AUTOINCREMENT), so "above the last seen" finds what
-// others added.
+// A rowid table with a unique index on the key: new rows are appended, and only the indices are
+// written at random. Row ids come from a counter in the file and never repeat, so "above the last
+// seen" finds what others added. There is no index on the time: a walk finds what has ended.
 #include "cache/sql_file.hpp"
 
 #include "cache/tag_index.hpp"
@@ -9,16 +9,19 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 #include <sys/stat.h>
 #include <tuple>
 
 namespace larder::cache {
 namespace {
 
-constexpr std::array kMigrations{sql::Migration{1, R"(
+/// Numbers 1 and 2 made another form, in which a row cost half as much again.
+constexpr std::int64_t kFirstNumber = 3;
+constexpr std::array kMigrations{sql::Migration{kFirstNumber, R"(
 CREATE TABLE namespaces (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE entries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     namespace INTEGER NOT NULL,
     created_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL,
@@ -27,10 +30,9 @@ CREATE TABLE entries (
     entry BLOB NOT NULL
 );
 CREATE UNIQUE INDEX entries_by_key ON entries (key);
-CREATE INDEX entries_by_expiry ON entries (expires_ms);
 CREATE INDEX entries_by_namespace ON entries (namespace, id, bytes);
-)"},
-                                 sql::Migration{2, R"(
+CREATE TABLE last_entry (only INTEGER PRIMARY KEY, id INTEGER NOT NULL);
+INSERT INTO last_entry (only, id) VALUES (1, 0);
 CREATE TABLE purges (
     kind INTEGER NOT NULL,
     name TEXT NOT NULL,
@@ -44,12 +46,16 @@ CREATE INDEX purges_by_generation ON purges (generation);
 constexpr std::int64_t kPageBytes = 16'384;
 constexpr std::int64_t kPageCacheKib = 4096;
 constexpr int kDeleteRows = 128;
+constexpr int kWalkRows = 256;
 constexpr int kEvictStepsMax = 16; // of kDeleteRows each, so that it outruns a batch of puts
 constexpr std::size_t kNamespacesRemembered = 4096;
 constexpr std::int64_t kRowOverheadBytes = 128;
 constexpr std::int64_t kVacuumPages = 64;
 /// Times in ms don't come near; a larger number is damage.
 constexpr std::int64_t kGenerationMax = 1LL << 62;
+constexpr std::int64_t kIdMax = 1LL << 62; // as above
+constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::min();
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 /// What the log may take beside the file.
 std::uint64_t log_bytes_max(std::uint64_t max_size_bytes) {
@@ -67,6 +73,21 @@ bool read_key(std::string_view bytes, llm::Fingerprint& key) {
     return true;
 }
 
+/// A file of an older form is as good as none: its user begins it anew.
+Result<void> refuse_older_form(sql::Database& database) {
+    auto select =
+        database.prepare("SELECT min(number) FROM schema_migrations WHERE room = 'cache'");
+    if (!select) {
+        if (sql::failure_of(select.error()) == sql::Failure::kOther)
+            return {}; // a new file: it has no such table
+        return std::unexpected(std::move(select).error());
+    }
+    LARDER_TRY(const bool has_row, (*select)->step());
+    if (has_row && !(*select)->is_null(0) && (*select)->integer(0) < kFirstNumber)
+        return std::unexpected(sql::make_error(sql::Failure::kCorrupt, "know an older form"));
+    return {};
+}
+
 } // namespace
 
 std::size_t batch_bytes_max(std::uint64_t max_size_bytes) {
@@ -81,7 +102,8 @@ std::pair<std::uint64_t, std::uint64_t> file_identity(const std::string& path) {
 }
 
 SqlFile::SqlFile(const SqlFileSettings& settings, std::unique_ptr<sql::Database> database)
-    : settings_(settings), database_(std::move(database)) {}
+    : settings_(settings), database_(std::move(database)), earliest_end_ms_(kUnknown),
+      walk_earliest_ms_(kNever) {}
 
 Result<std::unique_ptr<SqlFile>> SqlFile::open(const SqlFileSettings& settings) {
     const auto log_pages =
@@ -93,6 +115,7 @@ Result<std::unique_ptr<SqlFile>> SqlFile::open(const SqlFileSettings& settings) 
                                  .page_bytes = kPageBytes,
                                  .checkpoint_pages = std::max<std::int64_t>(log_pages / 4, 1),
                                  .max_pages = settings.max_pages}));
+    LARDER_CHECK(refuse_older_form(*database));
     LARDER_CHECK(sql::migrate(*database, "cache", kMigrations));
     std::unique_ptr<SqlFile> file(new SqlFile(settings, std::move(database)));
     LARDER_CHECK(file->prepare_statements());
@@ -106,15 +129,18 @@ Result<void> SqlFile::prepare_statements() {
         std::unique_ptr<sql::Statement>& statement;
         std::string_view text;
     } all[] = {
-        {insert_, "INSERT OR REPLACE INTO entries (namespace, created_ms, expires_ms, bytes, key, "
-                  "entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+        {insert_, "INSERT OR IGNORE INTO entries (id, namespace, created_ms, expires_ms, bytes, "
+                  "key, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
         {erase_, "DELETE FROM entries WHERE key = ?1"},
-        {expire_, "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE expires_ms < ?1 "
-                  "ORDER BY expires_ms LIMIT ?2) RETURNING key, bytes"},
+        {walk_, "SELECT id, expires_ms FROM entries WHERE id > ?1 ORDER BY id LIMIT ?2"},
+        {expire_, "DELETE FROM entries WHERE id > ?1 AND id <= ?2 AND expires_ms < ?3 "
+                  "RETURNING key, bytes"},
         {evict_, "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE namespace = ?1 "
                  "ORDER BY id LIMIT ?2) RETURNING key, bytes"},
-        {newer_, "SELECT id, key FROM entries WHERE id > ?1 ORDER BY id"},
-        {last_id_, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entries'"},
+        {newer_, "SELECT id, key, expires_ms FROM entries WHERE id > ?1 ORDER BY id"},
+        {last_id_, "SELECT max(coalesce((SELECT id FROM last_entry), 0), "
+                   "coalesce((SELECT max(id) FROM entries), 0))"},
+        {note_last_id_, "INSERT OR REPLACE INTO last_entry (only, id) VALUES (1, ?1)"},
         {data_version_, "PRAGMA data_version"},
         {newer_purges_, "SELECT kind, name, generation FROM purges WHERE generation > ?1 "
                         "ORDER BY generation"},
@@ -144,6 +170,9 @@ Result<std::vector<std::uint64_t>> SqlFile::load_tags() {
         LARDER_TRY(seen_version_, read(*data_version_));
         LARDER_TRY(auto all, database_->prepare("SELECT key FROM entries INDEXED BY "
                                                 "entries_by_key"));
+        walked_id_ = 0; // when these end isn't known
+        earliest_end_ms_ = kUnknown;
+        walk_earliest_ms_ = kNever;
         std::vector<std::uint64_t> tags;
         for (;;) {
             LARDER_TRY(auto has_row, all->step());
@@ -177,6 +206,7 @@ Result<void> SqlFile::see_others(const KeySink& added) {
         if (read_key(newer_->bytes(1), key))
             added(key);
         last = newer_->integer(0);
+        note_end(newer_->integer(2));
     }
     seen_id_ = last;
     seen_version_ = version;
@@ -208,16 +238,57 @@ Result<std::int64_t> SqlFile::namespace_id(std::string_view name) {
     return id;
 }
 
-Result<void> SqlFile::insert(const Write& write) {
+/// Of a row that is there or will be: the walk must come by after this time.
+void SqlFile::note_end(std::int64_t end_ms) {
+    earliest_end_ms_ = std::min(earliest_end_ms_, end_ms);
+    walk_earliest_ms_ = std::min(walk_earliest_ms_, end_ms);
+}
+
+Result<void> SqlFile::insert(const Write& write, std::int64_t id) {
     LARDER_TRY(const std::int64_t name_space, namespace_id(write.entry->name_space));
     const std::string bytes = encode_entry(*write.entry);
-    insert_->bind(1, name_space)
-        .bind(2, write.entry->created_ms)
-        .bind(3, write.entry->stale_until_ms)
-        .bind(4, static_cast<std::int64_t>(bytes.size()) + kRowOverheadBytes)
-        .bind_blob(5, view_of(write.key))
-        .bind_blob(6, bytes);
-    return insert_->run();
+    note_end(write.entry->stale_until_ms);
+    const auto try_once = [&]() -> Result<bool> {
+        insert_->bind(1, id)
+            .bind(2, name_space)
+            .bind(3, write.entry->created_ms)
+            .bind(4, write.entry->stale_until_ms)
+            .bind(5, static_cast<std::int64_t>(bytes.size()) + kRowOverheadBytes)
+            .bind_blob(6, view_of(write.key))
+            .bind_blob(7, bytes);
+        LARDER_CHECK(insert_->run());
+        return database_->changes() > 0;
+    };
+    LARDER_TRY(const bool is_new, try_once());
+    if (is_new)
+        return {};
+    // Rare, and so dearer: REPLACE would look for what is in its way at each insert.
+    LARDER_CHECK(erase_->bind_blob(1, view_of(write.key)).run());
+    LARDER_TRY(const bool replaced, try_once());
+    if (!replaced) // the index doesn't agree with the table
+        return std::unexpected(sql::make_error(sql::Failure::kCorrupt, "insert"));
+    return {};
+}
+
+/// Within a transaction. In the order of the keys, so that the pages of their index are visited
+/// once each.
+Result<std::int64_t> SqlFile::write_rows(const std::vector<Write>& batch, std::int64_t now_ms,
+                                         std::int64_t last_id) {
+    std::vector<const Write*> sorted;
+    sorted.reserve(batch.size());
+    for (const Write& write : batch)
+        sorted.push_back(&write);
+    std::ranges::sort(sorted, [](const Write* left, const Write* right) {
+        // Of equal keys the last stays the last.
+        return std::tuple(view_of(left->key), left) < std::tuple(view_of(right->key), right);
+    });
+    for (const Write* write : sorted) {
+        if (write->entry == nullptr)
+            LARDER_CHECK(erase_->bind_blob(1, view_of(write->key)).run());
+        else if (write->entry->stale_until_ms >= now_ms)
+            LARDER_CHECK(insert(*write, ++last_id));
+    }
+    return last_id;
 }
 
 Result<void> SqlFile::write(const std::vector<Write>& batch, std::int64_t now_ms,
@@ -225,13 +296,12 @@ Result<void> SqlFile::write(const std::vector<Write>& batch, std::int64_t now_ms
     auto written = [&]() -> Result<void> {
         LARDER_TRY(auto transaction, sql::Transaction::begin(*database_));
         LARDER_CHECK(see_others(added));
-        for (const auto& write : batch) {
-            if (write.entry == nullptr)
-                LARDER_CHECK(erase_->bind_blob(1, view_of(write.key)).run());
-            else if (write.entry->stale_until_ms >= now_ms)
-                LARDER_CHECK(insert(write));
-        }
-        LARDER_TRY(const std::int64_t last, read(*last_id_));
+        LARDER_TRY(const std::int64_t before, read(*last_id_));
+        if (before < 0 || before > kIdMax)
+            return std::unexpected(sql::make_error(sql::Failure::kCorrupt, "number entries"));
+        LARDER_TRY(const std::int64_t last, write_rows(batch, now_ms, before));
+        if (last != before)
+            LARDER_CHECK(note_last_id_->bind(1, last).run());
         LARDER_CHECK(transaction.commit());
         seen_id_ = std::max(seen_id_, last);
         return {};
@@ -331,13 +401,37 @@ Result<std::int64_t> SqlFile::delete_rows(sql::Statement& statement, const KeySi
 }
 
 Result<bool> SqlFile::delete_expired(std::int64_t now_ms, const KeySink& removed) {
-    expire_->bind(1, now_ms).bind(2, kDeleteRows);
-    std::int64_t count = 0;
-    LARDER_CHECK(delete_rows(*expire_, [&](const llm::Fingerprint& key) {
-        ++count;
-        removed(key);
-    }));
-    return count == kDeleteRows;
+    if (walked_id_ == 0 && earliest_end_ms_ >= now_ms)
+        return false;
+    walk_->bind(1, walked_id_).bind(2, kWalkRows);
+    std::int64_t last = walked_id_;
+    int rows = 0;
+    bool any_ended = false;
+    for (;; ++rows) {
+        auto row = walk_->step();
+        if (!row || !*row) {
+            walk_->reset();
+            if (!row)
+                return std::unexpected(std::move(row).error());
+            break;
+        }
+        last = walk_->integer(0);
+        const std::int64_t end_ms = walk_->integer(1);
+        if (end_ms < now_ms)
+            any_ended = true;
+        else
+            walk_earliest_ms_ = std::min(walk_earliest_ms_, end_ms);
+    }
+    if (any_ended) {
+        expire_->bind(1, walked_id_).bind(2, last).bind(3, now_ms);
+        LARDER_CHECK(delete_rows(*expire_, removed));
+    }
+    walked_id_ = last;
+    if (rows == kWalkRows)
+        return true;
+    walked_id_ = 0; // the end: from the start again, when the first of them has ended
+    earliest_end_ms_ = std::exchange(walk_earliest_ms_, kNever);
+    return false;
 }
 
 Result<void> SqlFile::choose_victim() {

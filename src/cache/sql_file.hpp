@@ -44,8 +44,8 @@ public:
     Result<void> write_purges(const std::vector<Purge>& raised, const std::vector<Purge>& known);
     /// Looks for keys of other programs; cheap when nothing has changed.
     Result<void> refresh(const KeySink& added);
-    /// Deletes at most one small batch of entries that ended before `now_ms`. True when there may
-    /// be more.
+    /// One step of a walk over the table, which deletes the entries that ended before `now_ms`.
+    /// True while the walk isn't over. No walk begins before the first entry has ended.
     Result<bool> delete_expired(std::int64_t now_ms, const KeySink& removed);
     /// Brings the file under its bound, by a bounded piece of work: the namespace with the most
     /// bytes gives first, its oldest entries first.
@@ -58,7 +58,10 @@ private:
     Result<void> prepare_statements();
     Result<void> see_others(const KeySink& added);
     Result<std::int64_t> namespace_id(std::string_view name);
-    Result<void> insert(const Write& write);
+    void note_end(std::int64_t end_ms);
+    Result<void> insert(const Write& write, std::int64_t id);
+    Result<std::int64_t> write_rows(const std::vector<Write>& batch, std::int64_t now_ms,
+                                    std::int64_t last_id);
     Result<void> write_purge(const Purge& purge);
     Result<std::uint64_t> generation_of(const PurgeScope& scope);
     Result<std::int64_t> delete_rows(sql::Statement& statement, const KeySink& removed);
@@ -69,10 +72,12 @@ private:
     std::unique_ptr<sql::Database> database_;
     std::unique_ptr<sql::Statement> insert_;
     std::unique_ptr<sql::Statement> erase_;
+    std::unique_ptr<sql::Statement> walk_;
     std::unique_ptr<sql::Statement> expire_;
     std::unique_ptr<sql::Statement> evict_;
     std::unique_ptr<sql::Statement> newer_;
     std::unique_ptr<sql::Statement> last_id_;
+    std::unique_ptr<sql::Statement> note_last_id_;
     std::unique_ptr<sql::Statement> data_version_;
     std::unique_ptr<sql::Statement> page_count_;
     std::unique_ptr<sql::Statement> newer_purges_;
@@ -83,6 +88,9 @@ private:
     std::int64_t page_bytes_ = 0;
     std::int64_t seen_version_ = 0;
     std::int64_t seen_id_ = 0;
+    std::int64_t walked_id_ = 0;    // 0: no walk is under way
+    std::int64_t earliest_end_ms_;  // no row ends before
+    std::int64_t walk_earliest_ms_; // the same for what the walk has passed and what came since
     std::uint64_t seen_purge_ = 0;
     std::int64_t victim_ = 0;        // the namespace that gives
     std::int64_t victim_budget_ = 0; // bytes, before the sums are taken again
