@@ -172,7 +172,6 @@ Result<std::vector<std::uint64_t>> SqlFile::load_tags() {
                                                 "entries_by_key"));
         walked_id_ = 0; // when these end isn't known
         earliest_end_ms_ = kUnknown;
-        walk_earliest_ms_ = kNever;
         std::vector<std::uint64_t> tags;
         for (;;) {
             LARDER_TRY(auto has_row, all->step());
@@ -403,6 +402,8 @@ Result<std::int64_t> SqlFile::delete_rows(sql::Statement& statement, const KeySi
 Result<bool> SqlFile::delete_expired(std::int64_t now_ms, const KeySink& removed) {
     if (walked_id_ == 0 && earliest_end_ms_ >= now_ms)
         return false;
+    if (walked_id_ == 0)
+        walk_earliest_ms_ = kNever; // it will come by all that is there now
     walk_->bind(1, walked_id_).bind(2, kWalkRows);
     std::int64_t last = walked_id_;
     int rows = 0;
@@ -430,7 +431,7 @@ Result<bool> SqlFile::delete_expired(std::int64_t now_ms, const KeySink& removed
     if (rows == kWalkRows)
         return true;
     walked_id_ = 0; // the end: from the start again, when the first of them has ended
-    earliest_end_ms_ = std::exchange(walk_earliest_ms_, kNever);
+    earliest_end_ms_ = walk_earliest_ms_;
     return false;
 }
 
