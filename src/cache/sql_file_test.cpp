@@ -7,7 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 namespace larder::cache {
 namespace {
@@ -202,6 +204,9 @@ TEST_F(SqlFileTest, AFileOfAnOlderFormIsBegunAnew) {
                                  .retry_interval = Milliseconds(5)});
     auto write = write_of(1, clock.epoch_ms() + 60'000);
     store->put(write.key, write.entry);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (store->health().begun_anew == 0 && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
     store->stop();
     EXPECT_EQ(query("SELECT count(*) FROM entries"), 1);
     EXPECT_EQ(query("SELECT min(number) FROM schema_migrations WHERE room = 'cache'"), 3);
