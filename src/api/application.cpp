@@ -31,6 +31,39 @@ bool has_coded_body(const http::RequestHead& head) {
     return coding && !text::equals_ignoring_case(*coding, "identity");
 }
 
+/// The part of an origin or a Host field that names the machine.
+std::string_view authority_of(std::string_view origin) {
+    const std::size_t scheme = origin.find("://");
+    return scheme == std::string_view::npos ? origin : origin.substr(scheme + 3);
+}
+
+bool is_local_name(std::string_view host) {
+    if (host.starts_with("localhost"))
+        return host.size() == 9 || host[9] == ':';
+    return net::parse_address(host).has_value();
+}
+
+/// In open mode no key stands between a web page and what costs money: a page of another origin
+/// must be listed, and what is for the loopback interface is for its own names only (another name
+/// that leads there is DNS rebinding).
+Result<void> refuse_foreign_pages(const Settings& settings, const Route& route,
+                                  const http::RequestHead& head) {
+    if (!settings.authenticator.is_open() || route.scopes == 0)
+        return {};
+    const auto origin = head.fields.find("origin");
+    const bool listed =
+        origin && std::ranges::any_of(settings.cors_origins, [&](const std::string& one) {
+            return one == "*" || one == *origin;
+        });
+    if (origin && !listed && !text::equals_ignoring_case(authority_of(*origin), head.host))
+        return fail(ErrorCode::kForbidden,
+                    "pages of this origin may not ask: server.cors.origins would allow it");
+    if ((route.scopes & kScopeAdmin) != 0 && !is_local_name(head.host))
+        return fail(ErrorCode::kForbidden, "in open mode this answers to an address or localhost "
+                                           "as Host only: auth.mode: keys would allow others");
+    return {};
+}
+
 bool is_expensive(const Settings& settings, const Context& context) {
     const std::string route =
         std::string(context.route->method) + ' ' + std::string(context.route->path);
@@ -135,7 +168,8 @@ Task<void> Application::serve(Context& context) {
     if (!known)
         context.principal = nullptr;
     http::Response refusal;
-    if (context.route->tier != Tier::kNone && !limit(context, forbidden, refusal)) {
+    // Guessing keys is limited everywhere.
+    if ((context.route->tier != Tier::kNone || !known) && !limit(context, forbidden, refusal)) {
         context.error_code = "rate_limited";
         co_await reply_with(context, std::move(refusal));
         co_return;
@@ -162,6 +196,7 @@ Result<void> Application::authenticate(Context& context) const {
                                              settings.trusted_proxies);
     if (context.route->scopes == 0)
         return {};
+    LARDER_CHECK(refuse_foreign_pages(settings, *context.route, head));
     LARDER_TRY(context.principal, settings.authenticator.authenticate(
                                       {.authorization = head.fields.find("authorization"),
                                        .x_api_key = head.fields.find("x-api-key")}));

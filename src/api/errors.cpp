@@ -209,6 +209,7 @@ http::Response provider_error_response(Style style, int status, std::string_view
         http::Response response;
         response.status = status;
         response.fields.emplace_back("Content-Type", content_type);
+        response.fields.emplace_back("X-Content-Type-Options", "nosniff");
         response.body = body;
         return response;
     }

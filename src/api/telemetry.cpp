@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::array<std::string_view, 6> kStatusClasses{"gone", "", "2xx", "3xx", "4xx", "5xx"};
 
+constexpr std::size_t kLongestMethod = 16;
+constexpr std::size_t kLongestModel = 100; // it is the client's own word
+
 std::size_t class_of(int status) {
     return status >= 200 && status < 600 ? static_cast<std::size_t>(status / 100) : 0;
 }
@@ -79,7 +82,7 @@ void Telemetry::record(const Context& context) {
         return;
     log::Line line(level, exchange.gone() ? "request aborted" : "request completed");
     line.text("reqId", context.request_id)
-        .text("method", exchange.head().method_text)
+        .text("method", exchange.head().method_text.substr(0, kLongestMethod))
         .text("route", context.route != nullptr ? context.route->path : "other")
         .number("status", exchange.status())
         .milliseconds("responseTime", took_us)
@@ -88,7 +91,7 @@ void Telemetry::record(const Context& context) {
         line.text("cache", context.outcome);
     if (!context.provider.empty())
         line.text("provider", context.provider)
-            .text("model", context.model)
+            .text("model", std::string_view(context.model).substr(0, kLongestModel))
             .milliseconds("providerTime", context.provider_wait_us);
     if (context.principal != nullptr && context.principal->known)
         line.text("user", context.principal->user);

@@ -7,6 +7,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -52,6 +53,13 @@ Result<Config> load(const CommandLine& line, const Environment& environment) {
     LARDER_TRY(auto config, load_config_file(line.config, environment));
     if (line.listen)
         config.server.listen = *line.listen;
+    // Clients must not use up what calls of providers and the store need.
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        const rlim_t most = std::max<rlim_t>(limit.rlim_cur / 2, 1);
+        config.server.max_connections =
+            static_cast<std::uint32_t>(std::min<rlim_t>(config.server.max_connections, most));
+    }
     return config;
 }
 

@@ -40,6 +40,7 @@ struct Entry {
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
+    std::int64_t asked_ms = 0; // when its request came; in memory only
     std::int64_t created_ms = 0;
     std::int64_t fresh_until_ms = 0;
     std::int64_t stale_until_ms = 0;

@@ -1,5 +1,7 @@
 #include "gateway/flight.hpp"
 
+#include "async/deadlines.hpp"
+
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
@@ -10,6 +12,8 @@ namespace {
 
 constexpr std::size_t kReaderWindow =
     1ULL << 20; // how far the slowest reader of an oversized stream may lag
+/// How long a slow reader may hold up those who have read everything.
+constexpr std::chrono::seconds kPatience{2};
 constexpr std::size_t kBlockOverhead = 128; // bookkeeping of one block
 
 } // namespace
@@ -30,6 +34,13 @@ std::shared_ptr<Flight::Follower> Flight::follow(Executor executor) {
 
 bool Flight::poll(Follower& follower, News& news) {
     const std::unique_lock lock(mutex_);
+    if (follower.cut) {
+        auto cut = std::make_shared<FlightEnd>();
+        cut->error = Error{.code = ErrorCode::kOverloaded,
+                           .message = "the stream was read too slowly for those who share it"};
+        news.end = std::move(cut);
+        return true;
+    }
     const std::size_t known = first_block_ + blocks_.size();
     const bool begins = streaming_ && !news.streaming;
     if (follower.cursor == known && !end_ && !begins) {
@@ -86,15 +97,36 @@ Result<void> Flight::append(Block block) {
 }
 
 Task<void> Flight::wait_for_room() {
+    async::Deadline patience(async::Deadlines::of(producer_.context()), [this] { room_.notify(); });
     while (true) {
         {
             const std::lock_guard lock(mutex_);
-            if (bytes_ <= joinable_bytes_ || held_bytes_ <= kReaderWindow || followers_.empty())
+            const auto has_room = [this] {
+                return bytes_ <= joinable_bytes_ || held_bytes_ <= kReaderWindow ||
+                       followers_.empty();
+            };
+            if (has_room() || (patience.has_expired() && cut_laggards() && has_room()))
                 co_return;
             waiting_for_room_ = true;
         }
+        patience.arm(kPatience);
         co_await room_.wait();
     }
+}
+
+/// Lets go of readers that are behind while another one has read everything. Under the mutex.
+bool Flight::cut_laggards() {
+    const std::size_t known = first_block_ + blocks_.size();
+    const bool has_current = std::ranges::any_of(
+        followers_, [known](const auto& follower) { return follower->cursor == known; });
+    if (!has_current)
+        return false; // all are slow: they pace the provider
+    std::erase_if(followers_, [known](const auto& follower) {
+        follower->cut = follower->cursor < known;
+        return follower->cut;
+    });
+    drop_read_blocks();
+    return true;
 }
 
 void Flight::end(std::shared_ptr<const FlightEnd> end) {

@@ -55,6 +55,7 @@ public:
         async::Signal signal;
         std::size_t cursor = 0; // the next block to be read; guarded by the flight's mutex
         bool waiting = false;   // likewise
+        bool cut = false;       // likewise: it read so slowly that it held up the others
     };
     struct News {
         std::vector<std::shared_ptr<const Block>> blocks;
@@ -95,6 +96,7 @@ private:
     void drop_read_blocks();
     void make_room();
     [[nodiscard]] std::size_t slowest() const;
+    bool cut_laggards();
 
     Executor producer_;
     const std::size_t joinable_bytes_;

@@ -12,17 +12,23 @@ namespace larder::gateway {
 namespace {
 
 constexpr std::size_t kLargestPlain = 64ULL << 20; // of an answer that is read as a whole
+/// How long a provider may take to end its body after the answer's own end.
+constexpr std::chrono::milliseconds kAfterTheEnd{1000};
 constexpr std::size_t kLargestError = 1ULL << 20;
-constexpr std::size_t kLargestBlock = 16ULL << 20;
+constexpr std::size_t kLargestBlock = 4ULL << 20;
+constexpr std::size_t kLargestStream = 256ULL
+                                       << 20; // what its reader puts together is kept until its end
 
 /// The provider's fields that come through to the client.
-http::OwnedFields kept_fields(const http::Fields& fields) {
+http::OwnedFields kept_fields(const http::Fields& fields, int status) {
     static constexpr std::array<std::string_view, 5> kNames{
         "request-id", "retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms"};
     http::OwnedFields kept;
     for (const http::Field& field : fields) {
         for (const std::string_view name : kNames) {
-            if (text::equals_ignoring_case(field.name, name))
+            const bool is_for_errors =
+                name.starts_with("retry-after"); // Anthropic sends it with a 200
+            if (text::equals_ignoring_case(field.name, name) && (status != 200 || !is_for_errors))
                 kept.emplace_back(name, field.value);
         }
         if (text::equals_ignoring_case(field.name, "x-request-id"))
@@ -64,6 +70,7 @@ cache::EntryPtr make_entry(const Prepared& prepared, std::int64_t now_ms, std::s
         ttl / 20 > 0
             ? static_cast<std::int64_t>(random_u64() % static_cast<std::uint64_t>(ttl / 20))
             : 0;
+    entry->asked_ms = prepared.looked_up_ms;
     entry->created_ms = now_ms;
     entry->fresh_until_ms = now_ms + ttl - jitter;
     entry->stale_until_ms = entry->fresh_until_ms + prepared.settings->cache.stale_if_error.count();
@@ -92,6 +99,35 @@ std::string masked(const Prepared& prepared, std::string_view text) {
     for (std::size_t at = result.find(key); at != std::string::npos; at = result.find(key, at + 3))
         result.replace(at, key.size(), "***");
     return result;
+}
+
+/// Masks the strings of `value` also where they are escaped, so that no decoder brings a key back.
+void mask_strings(const Prepared& prepared, json::Value value, json::Patch& patch) {
+    if (const auto text = value.as_string()) {
+        const std::string hidden = masked(prepared, *text);
+        if (hidden == *text)
+            return;
+        std::string written;
+        json::write_string(written, hidden);
+        patch.replace(value.begin(), value.end(), std::move(written));
+    }
+    value.for_each_member([&](std::string_view, json::Value member) {
+        mask_strings(prepared, member, patch);
+        return true;
+    });
+    value.for_each_element([&](json::Value element) {
+        mask_strings(prepared, element, patch);
+        return true;
+    });
+}
+
+std::string masked_body(const Prepared& prepared, std::string_view body) {
+    const auto document = json::parse(body, {.depth = 64, .bytes = kLargestError, .nodes = 50'000});
+    if (!document)
+        return masked(prepared, body);
+    json::Patch patch;
+    mask_strings(prepared, document->root(), patch);
+    return patch.apply(body);
 }
 
 bool is_json(std::string_view content_type) {
@@ -149,8 +185,9 @@ Task<Result<void>> read_plain(provider::ProviderCall& call, MemoryBudget& budget
 /// Takes blocks out of the stream's bytes, reads their events, and hands them to the flight.
 class StreamPump {
 public:
-    StreamPump(Flight& flight, const Prepared& prepared, http::OwnedFields fields)
-        : flight_(flight), fields_(std::move(fields)), prepared_(prepared),
+    StreamPump(Flight& flight, const Prepared& prepared, MemoryBudget& budget,
+               http::OwnedFields fields)
+        : flight_(flight), share_(budget), fields_(std::move(fields)), prepared_(prepared),
           reader_(protocol::make_stream_reader(prepared.target.provider->dialect)) {}
 
     std::string& pending() { return pending_; }
@@ -188,12 +225,21 @@ public:
     [[nodiscard]] const protocol::Answer& answer() const { return reader_->answer(); }
     /// Everything so far, unless it was too much to be kept.
     std::string take_all() { return truncated_ ? std::string() : std::move(all_); }
+    [[nodiscard]] bool has_ended() const { return reader_->answer().ended; }
     [[nodiscard]] bool is_truncated() const { return truncated_; }
     /// Whether the protocol's own terminal event was seen: some vendors just end.
     [[nodiscard]] bool is_terminated() const { return terminated_; }
 
 private:
     Result<void> take(std::string raw) {
+        if (has_ended() && !raw.starts_with("data: [DONE]"))
+            return {}; // nothing after the answer's end is anybody's, but a vendor's second one
+        all_bytes_ += raw.size();
+        if (all_bytes_ > kLargestStream)
+            return unreadable(prepared_, "its stream has no end");
+        // What the reader puts together stays until the end.
+        if (!share_.grow(raw.size()))
+            return fail(ErrorCode::kOverloaded, "too many bytes are in flight");
         events_.clear();
         LARDER_CHECK(decoder_.feed(raw, events_));
         Block block;
@@ -223,6 +269,8 @@ private:
     }
 
     Flight& flight_;
+    BudgetShare share_;
+    std::size_t all_bytes_ = 0;
     http::OwnedFields fields_; // of the provider's head, until the stream begins
     const Prepared& prepared_;
     std::unique_ptr<protocol::StreamReader> reader_;
@@ -236,17 +284,21 @@ private:
     bool begun_ = false;
 };
 
-Task<Result<void>> read_stream(provider::ProviderCall& call, Flight& flight,
+Task<Result<void>> read_stream(provider::ProviderCall& call, Flight& flight, MemoryBudget& budget,
                                const Prepared& prepared, const Clock& clock, FlightEnd& end) {
-    StreamPump pump(flight, prepared, end.provider_fields);
+    StreamPump pump(flight, prepared, budget, end.provider_fields);
+    bool hurried = false;
     while (true) {
         auto more = co_await call.read(pump.pending());
-        if (!more)
+        if (!more && !pump.has_ended())
             co_return std::unexpected(std::move(more).error());
-        if (!*more)
+        if (!more || !*more)
             break;
         if (auto pumped = pump.pump(); !pumped)
             co_return pumped;
+        // Whatever the provider does with the connection now, the answer is whole.
+        if (pump.has_ended() && !std::exchange(hurried, true))
+            call.hurry(kAfterTheEnd);
         co_await flight.wait_for_room();
     }
     if (auto finished = pump.finish(); !finished)
@@ -272,7 +324,7 @@ Task<Result<void>> read_rejection(provider::ProviderCall& call, MemoryBudget& bu
         co_return std::unexpected(std::move(body).error());
     end.provider_status = status;
     end.provider_content_type = content_type;
-    end.provider_body = masked(prepared, *body);
+    end.provider_body = masked_body(prepared, *body);
     co_return Result<void>();
 }
 
@@ -289,11 +341,14 @@ Task<Result<void>> Gateway::fetch(provider::ProviderCall& call, Flight& flight,
     if (!sent)
         co_return sent;
     const http::Fields& fields = call.head().fields;
-    end.provider_fields = kept_fields(fields);
+    end.provider_fields = kept_fields(fields, call.head().status);
+    const auto coding = fields.find("content-encoding");
+    if (coding && !text::equals_ignoring_case(*coding, "identity"))
+        co_return unreadable(prepared, "it is compressed, though that was not asked for");
     if (call.head().status != 200)
         co_return co_await read_rejection(call, parts_.budget, prepared, end);
     if (prepared.call.stream && is_event_stream(fields.find("content-type").value_or("")))
-        co_return co_await read_stream(call, flight, prepared, parts_.clock, end);
+        co_return co_await read_stream(call, flight, parts_.budget, prepared, parts_.clock, end);
     co_return co_await read_plain(call, parts_.budget, prepared, parts_.clock, end);
 }
 
@@ -321,6 +376,12 @@ Task<void> Gateway::fly(std::shared_ptr<Flight> flight, Prepared prepared) {
     end->provider_wait_us = call.waited_us();
     finish_flight(*flight, prepared, *end, call.tries());
     flight->end(std::move(end));
+}
+
+/// Whether a request that began later (with no-cache, say) has kept its answer already.
+bool Gateway::is_overtaken(const Prepared& prepared) const {
+    const auto kept = parts_.memory.get(prepared.key);
+    return kept && kept->asked_ms > prepared.looked_up_ms;
 }
 
 /// An earlier flight may have ended, and kept its answer, between this one's look-up and its start.
@@ -351,7 +412,7 @@ void Gateway::finish_flight(const Flight& flight, const Prepared& prepared, cons
         const bool current =
             entry.generations == generations_of(entry.name_space.view(), entry.model.view());
         if (prepared.may_keep && fits && current && end.answer &&
-            protocol::may_be_kept(*end.answer, prepared.call)) {
+            protocol::may_be_kept(*end.answer, prepared.call) && !is_overtaken(prepared)) {
             parts_.memory.put(prepared.key, end.entry);
             if (parts_.store != nullptr)
                 parts_.store->put(prepared.key, end.entry);

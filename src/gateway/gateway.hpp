@@ -138,6 +138,7 @@ private:
     Task<void> fly(std::shared_ptr<Flight> flight, Prepared prepared);
     Task<Result<void>> fetch(provider::ProviderCall& call, Flight& flight, const Prepared& prepared,
                              FlightEnd& end);
+    [[nodiscard]] bool is_overtaken(const Prepared& prepared) const;
     [[nodiscard]] bool find_again(const Prepared& prepared, FlightEnd& end) const;
     void raise(cache::PurgeScope scope);
     void finish_flight(const Flight& flight, const Prepared& prepared, const FlightEnd& end,

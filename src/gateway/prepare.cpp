@@ -101,7 +101,9 @@ llm::Fingerprint make_key(const Prepared& prepared, const Inquiry& inquiry,
 
 Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
                                   const Inquiry& inquiry) const {
-    auto parsed = json::parse(inquiry.body);
+    constexpr std::uint32_t kMostValues =
+        500'000; // parsing stops the thread for as long as it takes
+    auto parsed = json::parse(inquiry.body, {.nodes = kMostValues});
     if (!parsed) {
         parsed.error().code = ErrorCode::kInvalidRequest; // also nesting beyond what is read
         return std::unexpected(std::move(parsed).error());
@@ -113,6 +115,8 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
     LARDER_TRY(prepared.target,
                prepared.settings->catalog.resolve(prepared.call.provider, prepared.call.model));
     const provider::Provider& provider = *prepared.target.provider;
+    if (prepared.call.bypass.empty()) // also for a model behind a name of the operator's own
+        prepared.call.bypass = protocol::bypass_reason_of_model(prepared.target.model);
     LARDER_TRY(prepared.upstream_body,
                protocol::write_request(inquiry.dialect, body, provider.dialect, prepared.call,
                                        prepared.target.model, provider.ask_usage));

@@ -254,6 +254,7 @@ public:
     }
 
     [[nodiscard]] bool answered() const override { return answered_; }
+    void hurry(std::chrono::milliseconds left) override { total_.arm(left); }
     [[nodiscard]] int sends() const override { return sends_; }
 
 private:
@@ -358,6 +359,10 @@ private:
                 ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
                 co_return socket;
             }
+            if (error == boost::system::errc::too_many_files_open ||
+                error == boost::system::errc::too_many_files_open_in_system)
+                co_return fail(ErrorCode::kOverloaded,
+                               "there is no descriptor left for a connection");
             why = error.message();
         }
         co_return fail(ErrorCode::kProviderUnavailable, "connecting to " + origin_.host + ":" +

@@ -56,6 +56,8 @@ public:
     [[nodiscard]] virtual const ResponseHead& head() const = 0;
     /// Appends more of the body to `out`. False at its end. kProviderUnavailable when it is cut.
     virtual Task<Result<bool>> read(std::string& out) = 0;
+    /// From now on the whole call has only so much time left.
+    virtual void hurry(std::chrono::milliseconds left) = 0;
     /// Closes the connection: what is waiting ends with kCancelled. On the call's thread.
     virtual void cancel() = 0;
     /// Whether any byte of an answer had arrived.

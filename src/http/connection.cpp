@@ -116,7 +116,6 @@ Task<void> Connection::serve() {
 /// True when a head is there, false when the connection has ended, an Error when it can't be
 /// served.
 Task<Result<bool>> Connection::read_head() {
-    idle_ = true;
     std::size_t scanned = 0;
     bool begun = false;
     if (input_.capacity() > kKeptInput && unread().empty()) {
@@ -140,10 +139,8 @@ Task<Result<bool>> Connection::read_head() {
         const bool restart = first || !std::exchange(begun, true);
         if (!co_await fill(within, restart))
             co_return false;
-        idle_ = false;
     }
     read_deadline_.disarm();
-    idle_ = false;
     begin_request();
     co_return true;
 }
@@ -162,6 +159,7 @@ void Connection::begin_request() {
 }
 
 Task<void> Connection::serve_request() {
+    serving_ = true;
     try {
         co_await shared_->handler(*this);
     } catch (const std::exception& exception) {
@@ -174,6 +172,7 @@ Task<void> Connection::serve_request() {
             shared_->refuse(Error{.code = ErrorCode::kInternal, .message = "internal error"}));
     if (streaming_)
         abort(); // a stream that was begun and not ended: the client must see that
+    serving_ = false;
     if (gone_)
         keep_alive_ = false;
     if (keep_alive_)
@@ -323,8 +322,11 @@ Task<Result<std::string>> Connection::read_body(std::size_t max_bytes, BudgetSha
     if (head_.framing.kind == BodyFraming::Kind::kLength) {
         if (head_.framing.length > max_bytes)
             co_return too_large();
-        if (!count(head_.framing.length))
+        // What can't fit now is refused at once; what is counted is what has come.
+        if (share != nullptr && !share->grow(head_.framing.length))
             co_return overloaded();
+        if (share != nullptr)
+            share->shrink(head_.framing.length);
         body.reserve(std::min<std::size_t>(head_.framing.length, 1ULL << 20));
     }
     if (head_.expect_continue && unread().empty() && !std::exchange(continue_sent_, true)) {
@@ -534,7 +536,7 @@ void Connection::close_as_cut() {
 }
 
 void Connection::drain() {
-    if (idle_ && unread().empty())
+    if (!serving_)
         stream_->close();
 }
 

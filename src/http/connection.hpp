@@ -114,7 +114,7 @@ private:
     bool may_read_ = false; // the socket may hold bytes
     bool ended_ = false;    // the peer's side has ended
     bool gone_ = false;
-    bool idle_ = true; // between requests
+    bool serving_ = false; // a request is with the handler
 };
 
 } // namespace larder::http

@@ -37,6 +37,9 @@ struct Call {
     std::size_t prompt_bytes = 0; // bytes of text that the model reads, for the estimate
 };
 
+/// Why answers of this model may not be kept (it searches the web, say); empty: they may.
+std::string_view bypass_reason_of_model(std::string_view model);
+
 /// Checks a request and reads its fields. Refuses, with `field` set: no object, a wrong type of a
 /// member that the dialect knows, an empty prompt, prompt beside messages (kLlm), no model (native
 /// dialects: they need one), no messages, no max_tokens (Anthropic), NaN-like numbers, a negative

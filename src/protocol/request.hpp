@@ -28,9 +28,6 @@ struct LlmMembers {
 
 /// Why a request with this member must not be answered from a cache; empty: no reason.
 std::string_view bypass_reason(Dialect dialect, std::string_view name, Cursor value);
-/// The same for a model that searches the web by itself.
-std::string_view bypass_reason_of_model(std::string_view model);
-
 /// A request of the /llm dialect in the terms of OpenAI's chat completions.
 Result<std::string> write_openai_from_llm(Cursor root, const Call& call, std::string_view model,
                                           bool ask_usage);

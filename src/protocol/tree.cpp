@@ -12,6 +12,8 @@ namespace {
 constexpr std::array<std::string_view, 11> kJoined = {
     "content", "arguments", "reasoning_content", "reasoning", "refusal", "input",
     "data",    "text",      "transcript",        "thinking",  "summary"};
+constexpr std::size_t kLookedBack = 256; // elements of an array that a delta may continue
+
 /// Objects of a delta whose members are deltas themselves; others are merged with kLast.
 constexpr std::array<std::string_view, 4> kDeltaObjects = {"function", "function_call", "custom",
                                                            "audio"};
@@ -165,7 +167,10 @@ void Tree::merge_element(Cursor piece, std::size_t elements_before, std::string_
         const auto type = piece.find_set("type");
         Tree& last = elements[elements_before - 1];
         if (index) {
-            for (std::size_t i = 0; i < elements_before && target == nullptr; ++i) {
+            // From the end, and not far: a stream of ever new indexes must not take quadratic time.
+            const std::size_t last_looked_at =
+                elements_before > kLookedBack ? elements_before - kLookedBack : 0;
+            for (std::size_t i = elements_before; i-- > last_looked_at && target == nullptr;) {
                 const Tree* own = elements[i].find("index");
                 if (own != nullptr && own->text == index->raw() && is_same_type(elements[i], type))
                     target = &elements[i];

@@ -21,7 +21,8 @@ using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
 std::string head_lines(const Provider& provider, bool stream) {
     std::string lines;
     lines.reserve(256);
-    lines += "Content-Type: application/json\r\nUser-Agent: larder/" LARDER_VERSION "\r\nAccept: ";
+    lines += "Content-Type: application/json\r\nUser-Agent: larder/" LARDER_VERSION
+             "\r\nAccept-Encoding: identity\r\nAccept: ";
     lines += stream ? "text/event-stream\r\n" : "application/json\r\n";
     if (provider.api_key.empty())
         return lines;
@@ -106,7 +107,8 @@ Task<Result<void>> ProviderCall::attempt(http::Client& client, const http::Origi
 
 /// Tells the breaker what this attempt says about the provider.
 void ProviderCall::judge(const Result<void>& outcome, std::int64_t took_us) {
-    if (cancelled_ || (!outcome && outcome.error().code == ErrorCode::kCancelled)) {
+    if (cancelled_ || (!outcome && (outcome.error().code == ErrorCode::kCancelled ||
+                                    outcome.error().code == ErrorCode::kOverloaded))) {
         breaker_->abandoned();
         return;
     }
@@ -122,11 +124,16 @@ Task<Result<bool>> ProviderCall::read(std::string& out) {
     const std::int64_t begin = async::Deadlines::now_us();
     auto more = co_await call_->read(out);
     waited_us_ += async::Deadlines::now_us() - begin;
-    if (!more && !cancelled_ && more.error().code != ErrorCode::kCancelled)
+    if (!more && !cancelled_ && !hurried_ && more.error().code != ErrorCode::kCancelled)
         breaker_->failed(provider_->breaker, async::Deadlines::now_us());
     if (!more)
         co_return std::unexpected(std::move(more).error().with("provider " + provider_->name));
     co_return more;
+}
+
+void ProviderCall::hurry(std::chrono::milliseconds left) {
+    hurried_ = true;
+    call_->hurry(left);
 }
 
 void ProviderCall::cancel() {

@@ -40,6 +40,9 @@ public:
     [[nodiscard]] const http::ResponseHead& head() const { return call_->head(); }
     /// As http::ClientCall::read. A failure here counts for the breaker.
     Task<Result<bool>> read(std::string& out);
+    /// The answer is known to be whole: what may still come has only so much time left, and its
+    /// failure says nothing about the provider.
+    void hurry(std::chrono::milliseconds left);
     /// Ends it, wherever it is: what is waiting fails with kCancelled. On its thread.
     void cancel();
     /// Time spent waiting for the provider so far.
@@ -61,6 +64,7 @@ private:
     std::int64_t waited_us_ = 0;
     int tries_ = 0;
     bool cancelled_ = false;
+    bool hurried_ = false;
 };
 
 } // namespace larder::provider
