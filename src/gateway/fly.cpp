@@ -232,7 +232,8 @@ public:
 
 private:
     Result<void> take(std::string raw) {
-        if (has_ended() && !raw.starts_with("data: [DONE]"))
+        constexpr std::size_t kTerminatorBytes = 64;
+        if (has_ended() && (raw.size() > kTerminatorBytes || !raw.contains("data: [DONE]")))
             return {}; // nothing after the answer's end is anybody's, but a vendor's second one
         all_bytes_ += raw.size();
         if (all_bytes_ > kLargestStream)
