@@ -25,7 +25,7 @@ public:
     void give_back(std::size_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
     [[nodiscard]] std::size_t used() const { return used_.load(std::memory_order_relaxed); }
 
-    static constexpr std::size_t kSmall = 64 * 1024;
+    static constexpr std::size_t kSmall = 64UL * 1024;
 
 private:
     std::atomic<std::size_t> used_{0};

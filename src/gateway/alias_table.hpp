@@ -36,7 +36,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t kSlots = 16 * 1024; // 72 B each, made when the first alias comes
+    static constexpr std::size_t kSlots = 16UL * 1024; // 72 B each, made when the first alias comes
     static std::size_t index_of(const Sha256& request) { return Sha256Hash()(request) % kSlots; }
     std::vector<Alias> slots_;
 };
