@@ -1,0 +1,36 @@
+// Makes the client that the configuration names. Included by the wiring and by tests only.
+#pragma once
+
+#include "async/runtime.hpp"
+#include "redis/client.hpp"
+#include "redis/url.hpp"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace larder::redis {
+
+struct RedisSettings {
+    Url url;
+    std::size_t connections = 2;                     // per thread and server
+    std::chrono::milliseconds connect_timeout{1000}; // with TLS and login
+    /// Called when the health changes, from any thread: for the log.
+    std::function<void(const Health&)> on_health;
+};
+
+/// Standalone, Sentinel or Cluster, as the URL says. Connects in the background, never fails.
+/// kInvalidRequest only for TLS that can't be set up.
+Result<std::unique_ptr<Client>> make_redis_client(async::Runtime& runtime, RedisSettings settings);
+
+struct UpstashSettings {
+    std::string url;   // https://….upstash.io
+    std::string token; // bearer
+    std::function<void(const Health&)> on_health;
+};
+/// kInvalidRequest when the URL is none.
+Result<std::unique_ptr<Client>> make_upstash_client(async::Runtime& runtime,
+                                                    UpstashSettings settings);
+
+} // namespace larder::redis
