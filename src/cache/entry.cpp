@@ -169,11 +169,12 @@ std::string encode_entry(const Entry& entry) {
     return out.take();
 }
 
-Result<EntryPtr> decode_entry(std::string_view bytes) {
+Result<EntryPtr> decode_entry(std::string_view bytes, std::int64_t asked_ms) {
     Reader in(bytes);
     if (in.byte() != kFormat)
         return fail(ErrorCode::kStore, "the entry has an unknown format");
     auto entry = std::make_shared<Entry>();
+    entry->asked_ms = asked_ms;
     entry->dialect = in.byte();
     const std::uint8_t kept = in.byte();
     const std::uint8_t flags = in.byte();

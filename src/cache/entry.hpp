@@ -40,7 +40,10 @@ struct Entry {
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
-    std::int64_t asked_ms = 0; // when its request came; in memory only
+    std::int64_t asked_ms = 0; // when its request came; in memory, and where stores compare it
+    /// Since when (epoch ms) this is known to be the newest answer, see Store::confirmed_since_ms.
+    /// In memory only.
+    mutable std::atomic<std::int64_t> confirmed_ms = 0;
     std::int64_t created_ms = 0;
     std::int64_t fresh_until_ms = 0;
     std::int64_t stale_until_ms = 0;
@@ -84,7 +87,7 @@ using EntryPtr = std::shared_ptr<const Entry>;
 /// The byte form: a format byte (1), then length-delimited fields. Wire forms are not in it.
 std::string encode_entry(const Entry& entry);
 /// kStore when the bytes are not an entry of a known format (hostile bytes too: every length is
-/// checked).
-Result<EntryPtr> decode_entry(std::string_view bytes);
+/// checked). `asked_ms` is not in the byte form and comes from beside it.
+Result<EntryPtr> decode_entry(std::string_view bytes, std::int64_t asked_ms = 0);
 
 } // namespace larder::cache
