@@ -2,9 +2,12 @@
 // database there is.
 #pragma once
 
+#include "async/runtime.hpp"
 #include "base/time.hpp"
 #include "cache/store.hpp"
+#include "redis/client.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -36,5 +39,36 @@ struct SqlStoreSettings {
 /// Entries in an SQLite file of their own, which may be deleted at any time. Never fails: a file
 /// that can't be used is tried again, and `health` says so meanwhile.
 std::unique_ptr<Store> make_sql_store(SqlStoreSettings settings);
+
+struct RedisStoreSettings {
+    std::string prefix = "llm:cache"; // without braces
+    const Clock* clock = nullptr;     // outlives the store
+    /// Leases, and where messages can be pushed a relay.
+    bool fleet_flight = true;
+    /// What a look-up outside a budget may take: `get`.
+    std::chrono::microseconds within{50'000};
+    /// What a write may take, a renewal, and a step of the relay: no request waits for these.
+    Milliseconds write_within{1000};
+    Milliseconds lease{3000};      // how long a lease lives without being renewed
+    Milliseconds refresh{1000};    // between two looks at the purges
+    std::size_t writes_max = 4096; // waiting or under way; what comes beyond is dropped
+    std::size_t write_bytes_max = 64 << 20;
+    /// Called on a runtime thread, maybe on two at once, until `stop` has returned: all purges
+    /// found in the database, later those that were added by another node, or by this one with a
+    /// larger number.
+    std::function<void(std::span<const Purge>)> on_purges;
+    /// A node (maybe this one) has put an answer that was asked for at `asked_ms`: what memory
+    /// holds of the key and was asked for before that has been overwritten. On a runtime thread.
+    std::function<void(const llm::Fingerprint& key, std::int64_t asked_ms)> on_overwritten;
+    /// Called on a runtime thread when the health changes: for the log.
+    std::function<void(const StoreHealth&)> on_health;
+};
+
+/// Entries in Redis, shared by all nodes that have the same prefix. Over a client without push
+/// (REST): no relay, and a purge is seen by the look-ups after it. Never fails. `stop` is called
+/// from outside while the runtime runs, and before the client's; client and runtime outlive the
+/// store.
+std::unique_ptr<Store> make_redis_store(redis::Client& client, async::Runtime& runtime,
+                                        RedisStoreSettings settings);
 
 } // namespace larder::cache
