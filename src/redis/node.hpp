@@ -9,6 +9,7 @@
 #include "redis/url.hpp"
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,19 +24,24 @@ struct NodeSettings {
     int database = 0;
     std::size_t connections = 2;
     std::chrono::milliseconds connect_timeout{1000};
+    /// Called on the node's thread when `health()` has changed.
+    std::function<void()> on_health;
 };
 
 /// Unlike Client, an answer of the server that is an error comes back as an error Reply: a Cluster
-/// has to read MOVED and ASK. An Error is kTimeout or kStore; with detail "not_sent" nothing of the
-/// command has left this program, so that it may be sent elsewhere.
+/// has to read MOVED and ASK. An Error is kTimeout or kStore; with detail "not_sent" or
+/// "breaker_open" nothing of the command has left this program, so that it may be sent elsewhere.
 class Node {
 public:
+    /// Any thread; connects in the background.
     Node(asio::io_context& context, NodeSettings settings);
-    ~Node(); // fails what waits
+    ~Node(); // as close(); on its thread, or when that no longer runs
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
     Task<Result<Reply>> run(Command command, std::chrono::microseconds within);
+    /// As Client gives it: an error of the server is an Error, read by `error_of`.
+    Task<Result<Reply>> run_checked(Command command, std::chrono::microseconds within);
     Task<std::vector<Result<Reply>>> pipeline(std::vector<Command> commands,
                                               std::chrono::microseconds within);
     /// The replies of EXEC; a discarded transaction is an Error with the server's text read by
@@ -49,16 +55,12 @@ public:
     [[nodiscard]] Health health() const; // its thread only
     /// Drops the connections (the server is not what it was); the next command makes new ones.
     void reconnect();
+    /// Fails what waits; later commands fail. On its thread, or when that no longer runs.
     void close();
 
 private:
     struct State;
     std::shared_ptr<State> state_;
 };
-
-/// A connection of its own that listens to one channel on one server, until it breaks.
-/// `sharded`: SSUBSCRIBE. Calls the events on the calling thread; returns why it ended.
-Task<Error> listen(asio::io_context& context, NodeSettings settings, std::string channel,
-                   bool sharded, const SubscriptionEvents& events);
 
 } // namespace larder::redis
