@@ -25,8 +25,11 @@ bool equals_constant_time(std::string_view a, std::string_view b);
 
 std::string hex(std::string_view bytes); // lower case
 Result<std::string> from_hex(std::string_view text);
-std::string base64(std::string_view bytes);        // RFC 4648, section 4, padded
-std::string base64url(std::string_view bytes);     // section 5, unpadded
+std::string base64(std::string_view bytes);    // RFC 4648, section 4, padded
+std::string base64url(std::string_view bytes); // section 5, unpadded
+/// The bytes of either alphabet's own, padded as its encoder pads; anything else is refused.
+Result<std::string> from_base64(std::string_view text);
+Result<std::string> from_base64url(std::string_view text);
 std::string percent_decode(std::string_view text); // leaves malformed escapes as they are
 
 /// "60s", "5m", "24h", "7d", "250ms"; refuses anything else.

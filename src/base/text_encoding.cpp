@@ -1,11 +1,30 @@
 // Hexadecimal, Base64 (RFC 4648) and percent encoding (RFC 3986, section 2.1). Pure, any thread.
 #include "base/text.hpp"
 
+#include <array>
+
 namespace larder::text {
 
 namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
+constexpr std::string_view kBase64 =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kBase64Url =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::uint8_t kNoDigit = 0xFF;
+
+/// The value of each character in an alphabet, kNoDigit for the others.
+consteval std::array<std::uint8_t, 256> values_of(std::string_view alphabet) {
+    std::array<std::uint8_t, 256> values{};
+    values.fill(kNoDigit);
+    for (std::size_t value = 0; value < alphabet.size(); ++value)
+        values[static_cast<unsigned char>(alphabet[value])] = static_cast<std::uint8_t>(value);
+    return values;
+}
+
+constexpr auto kBase64Values = values_of(kBase64);
+constexpr auto kBase64UrlValues = values_of(kBase64Url);
 
 /// -1 for what is no hexadecimal digit.
 int digit_value(char c) {
@@ -29,6 +48,32 @@ std::string encode_base64(std::string_view bytes, std::string_view alphabet, boo
                 out.push_back('=');
         }
     }
+    return out;
+}
+
+/// `text` without padding. Bits that stand for nothing must be 0, so that no two texts mean the
+/// same.
+Result<std::string> decode_base64(std::string_view text,
+                                  const std::array<std::uint8_t, 256>& values) {
+    if (text.size() % 4 == 1)
+        return fail(ErrorCode::kInvalidRequest, "base64 text ends within a byte");
+    std::string out;
+    out.reserve(text.size() / 4 * 3 + 2);
+    std::uint32_t bits = 0;
+    int count = 0;
+    for (const char c : text) {
+        const std::uint8_t value = values[static_cast<unsigned char>(c)];
+        if (value == kNoDigit)
+            return fail(ErrorCode::kInvalidRequest, "base64 text has another character in it");
+        bits = bits << 6U | value;
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            out.push_back(static_cast<char>(bits >> count & 0xFFU));
+        }
+    }
+    if ((bits & ((1U << count) - 1)) != 0)
+        return fail(ErrorCode::kInvalidRequest, "base64 text ends within a byte");
     return out;
 }
 
@@ -61,13 +106,23 @@ Result<std::string> from_hex(std::string_view text) {
 }
 
 std::string base64(std::string_view bytes) {
-    return encode_base64(bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
-                         true);
+    return encode_base64(bytes, kBase64, true);
 }
 
 std::string base64url(std::string_view bytes) {
-    return encode_base64(bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
-                         false);
+    return encode_base64(bytes, kBase64Url, false);
+}
+
+Result<std::string> from_base64(std::string_view text) {
+    if (text.size() % 4 != 0)
+        return fail(ErrorCode::kInvalidRequest, "base64 text lacks its padding");
+    for (int padding = 0; padding < 2 && text.ends_with('='); ++padding)
+        text.remove_suffix(1);
+    return decode_base64(text, kBase64Values);
+}
+
+Result<std::string> from_base64url(std::string_view text) {
+    return decode_base64(text, kBase64UrlValues);
 }
 
 std::string percent_decode(std::string_view text) {

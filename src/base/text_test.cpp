@@ -85,6 +85,23 @@ TEST(Text, WritesBase64AsTheRfcDoes) {
     EXPECT_EQ(base64url("f"), "Zg");
 }
 
+TEST(Text, ReadsWhatItWritesInBase64) {
+    std::string bytes;
+    for (int value = 0; value < 300; ++value) {
+        EXPECT_EQ(*from_base64(base64(bytes)), bytes);
+        EXPECT_EQ(*from_base64url(base64url(bytes)), bytes);
+        bytes.push_back(static_cast<char>(value * 7));
+    }
+}
+
+TEST(Text, RefusesWhatIsNoBase64) {
+    for (const char* text : {"Zg", "Zg=", "Z===", "====", "Zm9v=", "Zg==Zg==", "Zm 9", "Zm9v\n",
+                             "-__-", "Zh==", "Zm9=", "=Zm9", "Zm\xFF\xFF"})
+        EXPECT_FALSE(from_base64(text)) << text;
+    for (const char* text : {"Z", "Zg==", "+//+", "Zh", "Zm9vY", "Zm9 "})
+        EXPECT_FALSE(from_base64url(text)) << text;
+}
+
 TEST(Text, DecodesPercentAndLeavesTheMalformed) {
     EXPECT_EQ(percent_decode("a%20b%2Fc%c3%A9"), "a b/c\xC3\xA9");
     EXPECT_EQ(percent_decode("100%"), "100%");
