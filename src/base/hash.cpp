@@ -2,6 +2,7 @@
 #include "base/hash.hpp"
 
 #include "base/result.hpp"
+#include "base/text.hpp"
 
 #include <bit>
 #include <cerrno>
@@ -56,6 +57,15 @@ Sha256 sha256(std::span<const std::string_view> parts) {
 
 Sha256 sha256(std::string_view text) {
     return sha256(std::span(&text, 1));
+}
+
+std::string sha1_hex(std::string_view text) {
+    std::array<unsigned char, 20> digest; // NOLINT: written before it is read
+    unsigned int size = 0;
+    LARDER_ASSERT(EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) ==
+                  1);
+    LARDER_ASSERT(size == digest.size());
+    return text::hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
 void random_bytes(std::span<unsigned char> out) {

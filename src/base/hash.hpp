@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4) with a context kept per thread, and random bytes from the system. Any
-// thread.
+// SHA-256 (FIPS 180-4) with a context kept per thread, SHA-1 for names, and random bytes from the
+// system. Any thread.
 #pragma once
 
 #include <array>
@@ -26,6 +26,9 @@ struct Sha256Hash {
         return value;
     }
 };
+
+/// SHA-1 (FIPS 180-4) as 40 hex digits: the names of scripts in Redis. Never for safety.
+std::string sha1_hex(std::string_view text);
 
 /// Fills `out` from the system's random source; aborts if there is none.
 void random_bytes(std::span<unsigned char> out);
