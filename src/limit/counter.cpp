@@ -40,26 +40,70 @@ Shape shape_of(const Rule& rule) {
             .max = static_cast<std::uint32_t>(std::clamp<std::int64_t>(rule.max, 0, kMaxCount))};
 }
 
-Decision Counter::take(const Shape& shape, std::int64_t now_ms) {
+Decision Counter::take(const Shape& shape, std::int64_t now_ms, std::int64_t amount) {
     now_ms = sane(now_ms);
+    bring_to(shape, now_ms);
+    const bool allowed = has_room(amount);
+    if (allowed)
+        add(static_cast<std::uint32_t>(amount), now_ms);
+    return decision(allowed, amount, now_ms);
+}
+
+Decision Counter::look(const Shape& shape, std::int64_t now_ms, std::int64_t amount) {
+    now_ms = sane(now_ms);
+    bring_to(shape, now_ms);
+    return decision(has_room(amount), amount, now_ms);
+}
+
+std::int64_t Counter::mark() const {
+    if (shape_.algorithm == Algorithm::kGcra)
+        return time_ + static_cast<std::int64_t>(amount_ / shape_.max);
+    return time_;
+}
+
+void Counter::give_back(const Shape& shape, std::int64_t mark, std::int64_t amount,
+                        std::int64_t now_ms) {
+    now_ms = sane(now_ms);
+    if (shape.algorithm != shape_.algorithm || shape.window_ms != shape_.window_ms)
+        return;
+    advance(now_ms);
+    const auto calls = static_cast<std::uint64_t>(std::clamp<std::int64_t>(amount, 0, shape.max));
+    switch (shape_.algorithm) {
+    case Algorithm::kSliding:
+        return give_back_to_part(mark, calls);
+    case Algorithm::kFixed:
+        if (mark == time_)
+            amount_ -= std::min(amount_, calls);
+        return;
+    case Algorithm::kGcra: {
+        // What has drained of it by now was room for others: only the rest may go.
+        if (shape.max != shape_.max || mark <= time_)
+            return;
+        const auto left = static_cast<std::uint64_t>(mark - time_) * shape_.max;
+        amount_ -= std::min({amount_, calls * shape_.window_ms, left});
+        return;
+    }
+    }
+}
+
+void Counter::bring_to(const Shape& shape, std::int64_t now_ms) {
     if (!(shape == shape_)) [[unlikely]]
         adopt(shape, now_ms);
     advance(now_ms);
-    Decision decision{.allowed = has_room(), .limit = shape.max};
-    if (decision.allowed)
-        add(1, now_ms);
-    else
-        decision.retry_after_ms = std::max<std::int64_t>(one_free_at() - now_ms, 1);
-    decision.remaining = static_cast<std::int64_t>(remaining());
-    decision.reset_epoch_ms = std::max(free_at(now_ms), now_ms);
-    return decision;
+}
+
+Decision Counter::decision(bool allowed, std::int64_t amount, std::int64_t now_ms) const {
+    Decision made{.allowed = allowed, .limit = shape_.max, .decided_at_ms = now_ms};
+    if (!allowed)
+        made.retry_after_ms = std::max<std::int64_t>(room_at(amount) - now_ms, 1);
+    made.remaining = static_cast<std::int64_t>(remaining());
+    made.reset_epoch_ms = std::max(free_at(now_ms), now_ms);
+    return made;
 }
 
 void Counter::absorb(const Shape& shape, std::uint64_t calls, std::int64_t now_ms) {
     now_ms = sane(now_ms);
-    if (!(shape == shape_))
-        adopt(shape, now_ms);
-    advance(now_ms);
+    bring_to(shape, now_ms);
     const auto bounded = static_cast<std::uint32_t>(std::min<std::uint64_t>(calls, shape_.max));
     if (bounded == 0)
         return;
@@ -192,10 +236,34 @@ void Counter::add_to_part(std::uint32_t calls) {
     amount_ += added;
 }
 
-bool Counter::has_room() const {
+void Counter::give_back_to_part(std::int64_t part, std::uint64_t calls) {
+    const std::int64_t age = time_ - part;
+    if (age < 0 || age > kParts || (occupied_ >> age & 1) == 0)
+        return;
+    const auto newer = static_cast<unsigned>(std::popcount(occupied_ & ((1ULL << age) - 1)));
+    const unsigned place = size_ - 1U - newer;
+    std::uint32_t& count = parts()[(first_ + place) & (capacity_ - 1)];
+    const auto taken = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, calls));
+    count -= taken;
+    amount_ -= taken;
+    if (count == 0)
+        remove_part(place, age);
+}
+
+void Counter::remove_part(unsigned place, std::int64_t age) {
+    for (unsigned i = place; i + 1 < size_; ++i)
+        parts()[(first_ + i) & (capacity_ - 1)] = parts()[(first_ + i + 1) & (capacity_ - 1)];
+    --size_;
+    occupied_ &= ~(1ULL << age);
+}
+
+bool Counter::has_room(std::int64_t amount) const {
+    if (amount > shape_.max)
+        return false;
+    const auto calls = static_cast<std::uint64_t>(amount);
     if (shape_.algorithm == Algorithm::kGcra)
-        return amount_ + shape_.window_ms <= std::uint64_t{shape_.window_ms} * shape_.max;
-    return amount_ < shape_.max;
+        return amount_ + calls * shape_.window_ms <= std::uint64_t{shape_.window_ms} * shape_.max;
+    return amount_ + calls <= shape_.max;
 }
 
 std::uint64_t Counter::remaining() const {
@@ -206,26 +274,29 @@ std::uint64_t Counter::remaining() const {
     return shape_.max - std::min<std::uint64_t>(shape_.max, amount_);
 }
 
-std::int64_t Counter::one_free_at() const {
+/// What is more than the max never finds room: then when all is free.
+std::int64_t Counter::room_at(std::int64_t amount) const {
+    amount = std::min<std::int64_t>(amount, shape_.max);
     switch (shape_.algorithm) {
     case Algorithm::kSliding:
-        return sliding_one_free_at();
+        return sliding_room_at(amount);
     case Algorithm::kFixed:
-        return time_ + shape_.window_ms;
+        return amount_ == 0 ? 0 : time_ + shape_.window_ms;
     case Algorithm::kGcra: {
-        const std::uint64_t whole = std::uint64_t{shape_.window_ms} * shape_.max;
-        return time_ + divide_up(amount_ + shape_.window_ms - whole, shape_.max);
+        const std::uint64_t calls = shape_.max - static_cast<std::uint64_t>(amount);
+        const std::uint64_t bound = calls * shape_.window_ms;
+        return time_ + (amount_ <= bound ? 0 : divide_up(amount_ - bound, shape_.max));
     }
     }
     return 0;
 }
 
 /// Parts leave oldest first until there is room (usually after the first).
-std::int64_t Counter::sliding_one_free_at() const {
-    std::uint64_t left = amount_;
+std::int64_t Counter::sliding_room_at(std::int64_t amount) const {
+    std::uint64_t left = amount_ + static_cast<std::uint64_t>(amount);
     std::uint64_t mask = occupied_;
-    std::int64_t part = time_;
-    for (unsigned i = 0; i < size_ && left >= shape_.max; ++i) {
+    std::int64_t part = time_ - kParts - 1;
+    for (unsigned i = 0; i < size_ && left > shape_.max; ++i) {
         const int age = 63 - std::countl_zero(mask);
         mask &= ~(1ULL << age);
         left -= parts()[(first_ + i) & (capacity_ - 1)];

@@ -30,9 +30,16 @@ public:
     Counter(const Counter&) = delete;
     Counter& operator=(const Counter&) = delete;
 
-    /// Takes one call, or nothing. Allocates only when more parts of a window are in use than ever
-    /// before (at most 64 counts).
-    Decision take(const Shape& shape, std::int64_t now_ms);
+    /// Takes `amount` calls (from 1), or nothing. Allocates only when more parts of a window are in
+    /// use than ever before (at most 64 counts).
+    Decision take(const Shape& shape, std::int64_t now_ms, std::int64_t amount = 1);
+    /// How things stand for `amount` calls, without taking them.
+    Decision look(const Shape& shape, std::int64_t now_ms, std::int64_t amount = 1);
+    /// Directly after a take: where it was counted, for `give_back`.
+    [[nodiscard]] std::int64_t mark() const;
+    /// Gives back what was taken under `shape` at `mark`, as far as that still counts, and never
+    /// more: what can't be found stays.
+    void give_back(const Shape& shape, std::int64_t mark, std::int64_t amount, std::int64_t now_ms);
     /// Counts `calls` that were made before as made now: never frees anything early.
     void absorb(const Shape& shape, std::uint64_t calls, std::int64_t now_ms);
     /// Calls that count at `now_ms`, rounded up.
@@ -53,10 +60,14 @@ private:
     void advance_sliding(std::int64_t now_ms);
     void add(std::uint32_t calls, std::int64_t now_ms);
     void add_to_part(std::uint32_t calls);
-    [[nodiscard]] bool has_room() const;
+    void bring_to(const Shape& shape, std::int64_t now_ms);
+    void give_back_to_part(std::int64_t part, std::uint64_t calls);
+    void remove_part(unsigned place, std::int64_t age);
+    [[nodiscard]] Decision decision(bool allowed, std::int64_t amount, std::int64_t now_ms) const;
+    [[nodiscard]] bool has_room(std::int64_t amount) const;
     [[nodiscard]] std::uint64_t remaining() const;
-    [[nodiscard]] std::int64_t one_free_at() const;
-    [[nodiscard]] std::int64_t sliding_one_free_at() const;
+    [[nodiscard]] std::int64_t room_at(std::int64_t amount) const;
+    [[nodiscard]] std::int64_t sliding_room_at(std::int64_t amount) const;
     [[nodiscard]] std::uint32_t* parts() { return capacity_ > kInline ? heap_ : inline_; }
     [[nodiscard]] const std::uint32_t* parts() const {
         return capacity_ > kInline ? heap_ : inline_;

@@ -19,6 +19,16 @@ std::size_t shards_for(const MemoryLimits& limits) {
     return std::bit_floor(std::clamp<std::size_t>(least, 1, 32));
 }
 
+Held held_of(const Charge& charge) {
+    const Shape shape = shape_of(*charge.rule);
+    return {.rule_id = charge.rule_id,
+            .kind = charge.kind,
+            .id = charge.id,
+            .window_ms = shape.window_ms,
+            .max = shape.max,
+            .amount = charge.amount};
+}
+
 } // namespace
 
 struct MemoryLimiter::State {
@@ -37,6 +47,32 @@ struct MemoryLimiter::State {
         }
     }
 
+    struct Place {
+        SubjectKey key;
+        std::size_t shard = 0;
+        std::size_t kind = 0;
+        SubjectTable& table(State& state) const { return state.shards[shard]->tables[kind]; }
+    };
+    [[nodiscard]] Place place_of(Subject subject, std::uint8_t rule_id) const {
+        LARDER_ASSERT(rule_id < kRules);
+        const auto kind = static_cast<std::size_t>(subject.kind);
+        const SubjectKey key = hash_subject(seed, kind << 8 | rule_id, subject.id);
+        return {.key = key, .shard = (key.low >> 48) & (shards.size() - 1), .kind = kind};
+    }
+    /// The locks of all `places`, taken in the order of the shards.
+    [[nodiscard]] std::vector<std::unique_lock<std::mutex>>
+    lock(const std::vector<Place>& places) const {
+        std::vector<std::size_t> numbers;
+        for (const Place& place : places)
+            numbers.push_back(place.shard);
+        std::ranges::sort(numbers);
+        numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+        std::vector<std::unique_lock<std::mutex>> locks;
+        for (const std::size_t number : numbers)
+            locks.emplace_back(shards[number]->mutex);
+        return locks;
+    }
+
     HashSeed seed = random_seed();
     std::vector<std::unique_ptr<Shard>> shards;
 };
@@ -47,14 +83,73 @@ MemoryLimiter::~MemoryLimiter() = default;
 Decision MemoryLimiter::take(const Rule& rule, std::uint8_t rule_id, Subject subject,
                              std::int64_t now_ms) {
     if (rule.max <= 0)
-        return {.allowed = true, .reset_epoch_ms = now_ms};
-    LARDER_ASSERT(rule_id < kRules);
-    const Shape shape = shape_of(rule);
-    const auto kind = static_cast<std::size_t>(subject.kind);
-    const SubjectKey key = hash_subject(state_->seed, kind << 8 | rule_id, subject.id);
-    State::Shard& shard = *state_->shards[(key.low >> 48) & (state_->shards.size() - 1)];
-    const std::lock_guard lock(shard.mutex);
-    return shard.tables[kind].take(key, rule_id, shape, now_ms);
+        return {.allowed = true, .reset_epoch_ms = now_ms, .decided_at_ms = now_ms};
+    const State::Place place = state_->place_of(subject, rule_id);
+    const std::lock_guard lock(state_->shards[place.shard]->mutex);
+    return place.table(*state_).take(
+        place.key, {.rule_id = rule_id, .shape = shape_of(rule), .now_ms = now_ms});
+}
+
+Reservation MemoryLimiter::reserve_now(const std::vector<Charge>& charges, std::int64_t now_ms) {
+    std::vector<State::Place> places;
+    std::vector<Asked> asked;
+    for (const Charge& charge : charges) {
+        LARDER_ASSERT(charge.amount >= 1);
+        places.push_back(state_->place_of({charge.kind, charge.id}, charge.rule_id));
+        asked.push_back({.rule_id = charge.rule_id,
+                         .shape = shape_of(*charge.rule),
+                         .now_ms = now_ms,
+                         .amount = charge.amount});
+    }
+    Reservation made;
+    const auto locks = state_->lock(places);
+    std::vector<std::size_t> taken; // the charge of each held one
+    for (std::size_t i = 0; i < charges.size() && made.allowed; ++i) {
+        if (charges[i].rule->max <= 0) {
+            made.decisions.push_back({.reset_epoch_ms = now_ms, .decided_at_ms = now_ms});
+            continue;
+        }
+        Held held = held_of(charges[i]);
+        made.decisions.push_back(places[i].table(*state_).take(places[i].key, asked[i], &held));
+        made.allowed = made.decisions.back().allowed;
+        if (made.allowed) {
+            made.held.push_back(std::move(held));
+            taken.push_back(i);
+        } else {
+            made.refused_by = i;
+        }
+    }
+    if (made.allowed)
+        return made;
+    for (std::size_t i = taken.size(); i-- > 0;)
+        places[taken[i]].table(*state_).give_back(places[taken[i]].key, made.held[i], now_ms);
+    made.held.clear();
+    made.decisions.clear();
+    for (std::size_t i = 0; i < charges.size(); ++i) {
+        made.decisions.push_back(charges[i].rule->max > 0
+                                     ? places[i].table(*state_).look(places[i].key, asked[i])
+                                     : Decision{.reset_epoch_ms = now_ms, .decided_at_ms = now_ms});
+    }
+    return made;
+}
+
+void MemoryLimiter::give_back(const std::vector<Held>& held, std::int64_t now_ms) {
+    for (const Held& one : held) {
+        const State::Place place = state_->place_of({one.kind, one.id}, one.rule_id);
+        const std::lock_guard lock(state_->shards[place.shard]->mutex);
+        place.table(*state_).give_back(place.key, one, now_ms);
+    }
+}
+
+Task<Reservation> MemoryLimiter::reserve(std::vector<Charge> charges, std::int64_t now_ms,
+                                         async::TimeBudget& /*budget*/) {
+    co_return reserve_now(charges, now_ms);
+}
+
+Task<void> MemoryLimiter::cancel(Reservation reservation, std::int64_t now_ms,
+                                 async::TimeBudget& /*budget*/) {
+    give_back(reservation.held, now_ms);
+    co_return;
 }
 
 std::size_t MemoryLimiter::subjects() const {

@@ -15,24 +15,47 @@ Shape shared_shape(Shape shape) {
     return shape;
 }
 
+Asked shared(Asked asked) {
+    asked.shape = shared_shape(asked.shape);
+    return asked;
+}
+
 } // namespace
 
 SubjectTable::SubjectTable(std::size_t own_max, std::size_t overflow)
     : own_max_(std::min<std::size_t>(own_max, kNone - 1)),
       overflow_count_(std::max<std::size_t>(overflow, 1)), buckets_(16, kNone) {}
 
-Decision SubjectTable::take(const SubjectKey& key, std::uint8_t rule_id, const Shape& shape,
-                            std::int64_t now_ms) {
+Decision SubjectTable::take(const SubjectKey& key, const Asked& asked, Held* held) {
     std::uint32_t index = find(key);
     if (index != kNone) [[likely]]
-        return take_own(index, shape, now_ms);
-    if (Counter* shared = overflow_in_use(key, rule_id, now_ms))
-        return shared->take(shared_shape(shape), now_ms);
-    index = obtain(now_ms);
+        return take_own(index, asked, held);
+    if (Counter* counter = overflow_in_use(key, asked.rule_id, asked.now_ms))
+        return take_of(*counter, shared(asked), held);
+    index = obtain(asked.now_ms);
     if (index == kNone)
-        return overflow_of(key, rule_id).take(shared_shape(shape), now_ms);
-    put(index, key, rule_id);
-    return take_own(index, shape, now_ms);
+        return take_of(overflow_of(key, asked.rule_id), shared(asked), held);
+    put(index, key, asked.rule_id);
+    return take_own(index, asked, held);
+}
+
+Decision SubjectTable::look(const SubjectKey& key, const Asked& asked) {
+    if (const std::uint32_t index = find(key); index != kNone)
+        return at(index).counter.look(asked.shape, asked.now_ms, asked.amount);
+    if (Counter* counter = overflow_in_use(key, asked.rule_id, asked.now_ms))
+        return counter->look(shared_shape(asked.shape), asked.now_ms, asked.amount);
+    Counter unused;
+    return unused.look(asked.shape, asked.now_ms, asked.amount);
+}
+
+void SubjectTable::give_back(const SubjectKey& key, const Held& held, std::int64_t now_ms) {
+    const Shape shape{.algorithm = held.algorithm,
+                      .window_ms = static_cast<std::uint32_t>(held.window_ms),
+                      .max = static_cast<std::uint32_t>(held.max)};
+    if (const std::uint32_t index = find(key); index != kNone)
+        at(index).counter.give_back(shape, held.mark, held.amount, now_ms);
+    else if (overflow_[held.rule_id])
+        overflow_of(key, held.rule_id).give_back(shape, held.mark, held.amount, now_ms);
 }
 
 std::uint32_t SubjectTable::find(const SubjectKey& key) {
@@ -42,15 +65,24 @@ std::uint32_t SubjectTable::find(const SubjectKey& key) {
     return index;
 }
 
-Decision SubjectTable::take_own(std::uint32_t index, const Shape& shape, std::int64_t now_ms) {
+Decision SubjectTable::take_own(std::uint32_t index, const Asked& asked, Held* held) {
     Slot& slot = at(index);
-    const Decision decision = slot.counter.take(shape, now_ms);
+    const Decision decision = take_of(slot.counter, asked, held);
     if (decision.reset_epoch_ms != slot.free_at) {
         slot.free_at = decision.reset_epoch_ms;
         if (lists_[slot.rule_id].newest != index) {
             unlink(index);
             link_newest(index);
         }
+    }
+    return decision;
+}
+
+Decision SubjectTable::take_of(Counter& counter, const Asked& asked, Held* held) {
+    const Decision decision = counter.take(asked.shape, asked.now_ms, asked.amount);
+    if (held != nullptr && decision.allowed) {
+        held->algorithm = asked.shape.algorithm;
+        held->mark = counter.mark();
     }
     return decision;
 }

@@ -14,6 +14,14 @@ namespace larder::limit {
 
 constexpr std::size_t kRules = 8;
 
+/// One charge as a table sees it.
+struct Asked {
+    std::uint8_t rule_id = 0;
+    Shape shape;
+    std::int64_t now_ms = 0;
+    std::int64_t amount = 1;
+};
+
 /// Own counters stand in a slab; by rule they also stand in a list ordered by when they are free
 /// again. What is free is used anew before anything grows. At the bound a subject with at most half
 /// of its limit in use gives way: its calls move to its overflow counter, so that it gains nothing.
@@ -21,8 +29,11 @@ constexpr std::size_t kRules = 8;
 class SubjectTable {
 public:
     SubjectTable(std::size_t own_max, std::size_t overflow);
-    Decision take(const SubjectKey& key, std::uint8_t rule_id, const Shape& shape,
-                  std::int64_t now_ms);
+    /// `held`, if given, learns which counter took it and where: its algorithm and mark.
+    Decision take(const SubjectKey& key, const Asked& asked, Held* held = nullptr);
+    /// How things stand, without taking.
+    Decision look(const SubjectKey& key, const Asked& asked);
+    void give_back(const SubjectKey& key, const Held& held, std::int64_t now_ms);
     [[nodiscard]] std::size_t size() const { return size_; }
 
 private:
@@ -48,7 +59,8 @@ private:
         return buckets_[key.low & (buckets_.size() - 1)];
     }
     [[nodiscard]] std::uint32_t find(const SubjectKey& key);
-    Decision take_own(std::uint32_t index, const Shape& shape, std::int64_t now_ms);
+    Decision take_own(std::uint32_t index, const Asked& asked, Held* held);
+    static Decision take_of(Counter& counter, const Asked& asked, Held* held);
     [[nodiscard]] Counter* overflow_in_use(const SubjectKey& key, std::uint8_t rule_id,
                                            std::int64_t now_ms);
     Counter& overflow_of(const SubjectKey& key, std::uint8_t rule_id);
