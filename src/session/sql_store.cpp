@@ -1,0 +1,216 @@
+#include "session/sql_store.hpp"
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <optional>
+#include <utility>
+
+namespace larder::session {
+namespace {
+
+using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                         asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
+constexpr auto kSweepInterval = std::chrono::seconds(1);
+constexpr std::int64_t kSweepRows = 200;
+
+std::unexpected<Error> unavailable() {
+    return fail(ErrorCode::kStore, "the session store is not available");
+}
+
+/// A coroutine that waits for the file's thread, on its own executor. Once it has its answer
+/// nothing of its io_context is held here, so that a late job may outlive that.
+template <class T, class Handler> struct Pending {
+    Pending(Handler waiting, Executor executor) {
+        handler.emplace(std::move(waiting));
+        timer.emplace(std::move(executor));
+    }
+    void complete(Result<T> result) {
+        if (done.exchange(true))
+            return;
+        timer.reset(); // cancels
+        auto waiting = *std::move(handler);
+        handler.reset();
+        std::move(waiting)(std::move(result));
+    }
+    std::optional<Handler> handler;
+    std::optional<Timer> timer;
+    std::atomic<bool> done = false;
+};
+
+} // namespace
+
+SqlSessions::SqlSessions(SqlSessionSettings settings)
+    : settings_(std::move(settings)), worker_(1, settings_.queue_max) {
+    LARDER_ASSERT(settings_.clock != nullptr);
+    // Before the first call, so that health is known and the first caller doesn't wait for it.
+    worker_.post([this] { (void)open(); });
+}
+
+SqlSessions::~SqlSessions() {
+    stop();
+}
+
+void SqlSessions::stop() {
+    worker_.stop();
+    table_.reset();
+}
+
+StoreHealth SqlSessions::health() const {
+    const std::lock_guard lock(mutex_);
+    return health_;
+}
+
+template <class T> Task<Result<T>> SqlSessions::on_table(Job<T> job) {
+    auto start = [this, job = std::move(job)](auto handler) mutable {
+        const Executor executor = asio::get_associated_executor(handler);
+        auto pending =
+            std::make_shared<Pending<T, decltype(handler)>>(std::move(handler), executor);
+        pending->timer->expires_after(settings_.deadline);
+        pending->timer->async_wait([pending](boost::system::error_code) {
+            pending->complete(fail(ErrorCode::kStore, "the session store did not answer in time"));
+        });
+        const bool taken = worker_.post([this, job = std::move(job), pending, executor]() mutable {
+            if (pending->done)
+                return; // too late
+            // The reference goes along: its last owner must be on the executor's thread.
+            asio::post(executor, [pending = std::move(pending), result = work(job)]() mutable {
+                pending->complete(std::move(result));
+            });
+        });
+        if (!taken)
+            asio::post(executor, [pending] {
+                pending->complete(
+                    fail(ErrorCode::kOverloaded, "too many calls wait for the session store"));
+            });
+    };
+    co_return co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void(Result<T>)>(
+        std::move(start), asio::use_awaitable_t<Executor>());
+}
+
+Task<Result<Session>> SqlSessions::create(Owner owner, std::string data, Lifetime lifetime,
+                                          async::TimeBudget&) {
+    SessionTable::Creation creation{std::move(owner), std::move(data), lifetime,
+                                    settings_.per_user_max};
+    return on_table<Session>(
+        [creation = std::move(creation)](SessionTable& table, std::int64_t now_ms) {
+            return table.create(creation, now_ms);
+        });
+}
+
+Task<Result<Session>> SqlSessions::read_and_refresh(Reference reference, Lifetime lifetime,
+                                                    async::TimeBudget&) {
+    return on_table<Session>(
+        [reference = std::move(reference), lifetime](SessionTable& table, std::int64_t now_ms) {
+            return table.read_and_refresh(reference, lifetime, now_ms);
+        });
+}
+
+Task<Result<Session>> SqlSessions::replace(Reference reference, std::string data, Expected expected,
+                                           Lifetime lifetime, async::TimeBudget&) {
+    SessionTable::Replacement replacement{std::move(reference), std::move(data), expected,
+                                          lifetime};
+    return on_table<Session>(
+        [replacement = std::move(replacement)](SessionTable& table, std::int64_t now_ms) {
+            return table.replace(replacement, now_ms);
+        });
+}
+
+Task<Result<Session>> SqlSessions::rotate(Reference reference, Expected expected, Lifetime lifetime,
+                                          async::TimeBudget&) {
+    SessionTable::Rotation rotation{std::move(reference), expected, lifetime};
+    return on_table<Session>(
+        [rotation = std::move(rotation)](SessionTable& table, std::int64_t now_ms) {
+            return table.rotate(rotation, now_ms);
+        });
+}
+
+Task<Result<void>> SqlSessions::destroy(Reference reference, Expected expected,
+                                        async::TimeBudget&) {
+    return on_table<void>(
+        [reference = std::move(reference), expected](SessionTable& table, std::int64_t now_ms) {
+            return table.destroy(reference, expected, now_ms);
+        });
+}
+
+Task<Result<std::vector<Session>>> SqlSessions::list(Owner owner, async::TimeBudget&) {
+    return on_table<std::vector<Session>>(
+        [owner = std::move(owner)](SessionTable& table, std::int64_t now_ms) {
+            return table.list(owner, now_ms);
+        });
+}
+
+Task<Result<std::int64_t>> SqlSessions::destroy_all(Owner owner, async::TimeBudget&) {
+    return on_table<std::int64_t>(
+        [owner = std::move(owner)](SessionTable& table, std::int64_t now_ms) {
+            return table.destroy_all(owner, now_ms);
+        });
+}
+
+template <class T> Result<T> SqlSessions::work(const Job<T>& job) {
+    if (auto opened = open(); !opened)
+        return std::unexpected(std::move(opened).error());
+    const std::int64_t now_ms = settings_.clock->epoch_ms();
+    Result<T> result = job(*table_, now_ms);
+    if (!result && result.error().code == ErrorCode::kStore)
+        return std::unexpected(note_failure(result.error()));
+    set_health(true, {});
+    sweep(now_ms);
+    return result;
+}
+
+/// Opens the file where that is needed and its turn has come.
+Result<void> SqlSessions::open() {
+    if (table_ != nullptr)
+        return {};
+    if (Steady::now() < retry_at_)
+        return unavailable();
+    const bool in_memory = settings_.path.empty() || settings_.path == ":memory:";
+    auto opened = SessionTable::open(in_memory ? ":memory:" : settings_.path);
+    if (!opened)
+        return std::unexpected(note_failure(opened.error()));
+    table_ = *std::move(opened);
+    return {};
+}
+
+void SqlSessions::sweep(std::int64_t now_ms) {
+    if (Steady::now() < swept_at_ + kSweepInterval)
+        return;
+    swept_at_ = Steady::now();
+    if (auto swept = table_->sweep(now_ms, kSweepRows); !swept)
+        (void)note_failure(swept.error());
+}
+
+/// A file that is only locked stays open; after any other trouble it is opened anew, for it may
+/// have been put right by hand. What is only in memory stays as it is.
+Error SqlSessions::note_failure(const Error& error) {
+    const auto failure = sql::failure_of(error);
+    const bool in_memory = settings_.path.empty() || settings_.path == ":memory:";
+    if (failure != sql::Failure::kBusy && !in_memory) {
+        table_.reset();
+        retry_at_ = Steady::now() + settings_.retry_interval;
+    }
+    set_health(false, sql::describe(failure));
+    return {.code = ErrorCode::kStore, .message = "the session store is not available"};
+}
+
+void SqlSessions::set_health(bool ok, std::string_view reason) {
+    const StoreHealth now{.ok = ok, .reason = std::string(reason)};
+    {
+        const std::lock_guard lock(mutex_);
+        if (health_.ok == now.ok && health_.reason == now.reason)
+            return;
+        health_ = now;
+    }
+    if (settings_.on_health)
+        settings_.on_health(now);
+}
+
+std::unique_ptr<Store> make_sql_sessions(SqlSessionSettings settings) {
+    return std::make_unique<SqlSessions>(std::move(settings));
+}
+
+} // namespace larder::session
