@@ -95,9 +95,8 @@ void SettingsHolder::set(std::shared_ptr<const Settings> settings) {
     version_.fetch_add(1, std::memory_order_release);
 }
 
-Application::Application(SettingsHolder& settings, const Clock& clock,
-                         limit::MemoryLimiter& limiter, LlmRoutes& llm, OperationRoutes& operation,
-                         metrics::Registry& registry)
+Application::Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
+                         LlmRoutes& llm, OperationRoutes& operation, metrics::Registry& registry)
     : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), operation_(operation),
       telemetry_(registry) {}
 
@@ -110,7 +109,12 @@ http::Response Application::refuse(const Error& error) const {
 
 Task<void> Application::handle(http::Exchange& exchange) {
     const std::string request_id = make_request_id(exchange.head().fields);
-    Context context{.exchange = exchange, .settings = settings_.get(), .request_id = request_id};
+    auto settings = settings_.get();
+    const async::TimeBudget store_budget(settings->store_budget);
+    Context context{.exchange = exchange,
+                    .settings = std::move(settings),
+                    .request_id = request_id,
+                    .store_budget = store_budget};
     context.head_lines.reserve(448);
     ((context.head_lines += "x-request-id: ") += request_id) += "\r\n";
     bool failed = false;
@@ -167,13 +171,10 @@ Task<void> Application::serve(Context& context) {
     const bool forbidden = !known && known.error().code == ErrorCode::kForbidden;
     if (!known)
         context.principal = nullptr;
-    http::Response refusal;
     // Guessing keys is limited everywhere.
-    if ((context.route->tier != Tier::kNone || !known) && !limit(context, forbidden, refusal)) {
-        context.error_code = "rate_limited";
-        co_await reply_with(context, std::move(refusal));
+    if ((context.route->tier != Tier::kNone || !known) &&
+        !co_await passes_limit(context, forbidden))
         co_return;
-    }
     if (!known) {
         co_await reply_error(context, known.error());
         co_return;
@@ -204,39 +205,67 @@ Result<void> Application::authenticate(Context& context) const {
                                             context.exchange.peer().is_loopback());
 }
 
-const limit::Rule& Application::rule_of(const Context& context, std::uint8_t& rule_id) const {
+Application::Counted Application::counted_of(const Context& context, bool forbidden) const {
     const Settings& settings = *context.settings;
+    Counted counted;
     if (!settings.expensive_routes.empty() && is_expensive(settings, context)) {
-        rule_id = 2;
-        return settings.expensive;
+        counted.rule_id = 2;
+        counted.rule = &settings.expensive;
+    } else {
+        const bool is_llm = context.route->tier == Tier::kLlm;
+        counted.rule_id = is_llm ? 0 : 1;
+        counted.rule = is_llm ? &settings.llm : &settings.standard;
     }
-    rule_id = context.route->tier == Tier::kLlm ? 0 : 1;
-    return rule_id == 0 ? settings.llm : settings.standard;
+    if (forbidden)
+        counted.rule_id |= 4;
+    if (context.principal != nullptr && context.principal->known) {
+        counted.kind = limit::Subject::Kind::kUser;
+        counted.id = context.principal->user;
+    } else {
+        counted.id = net::limit_subject(context.client);
+    }
+    return counted;
 }
 
-/// Takes one call and adds the limit's fields to the reply; false with a refusal when there is none
-/// left.
-bool Application::limit(Context& context, bool forbidden, http::Response& refusal) {
-    std::uint8_t rule_id = 0;
-    const limit::Rule& rule = rule_of(context, rule_id);
-    if (forbidden)
-        rule_id |= 4;
-    if (rule.max == 0)
-        return true;
+/// Takes one call and adds the limit's fields to the reply; when there is none left it has replied.
+Task<bool> Application::passes_limit(Context& context, bool forbidden) {
+    const Counted counted = counted_of(context, forbidden);
+    if (counted.rule->max == 0)
+        co_return true;
     const std::int64_t now_ms = clock_.epoch_ms();
-    limit::Decision decision;
-    if (context.principal != nullptr && context.principal->known) {
-        decision = limiter_.take(rule, rule_id,
-                                 {limit::Subject::Kind::kUser, context.principal->user}, now_ms);
-    } else {
-        const std::string address = net::limit_subject(context.client);
-        decision = limiter_.take(rule, rule_id, {limit::Subject::Kind::kAddress, address}, now_ms);
+    Result<limit::Decision> decision;
+    if (const auto taken =
+            limiter_.try_take(*counted.rule, counted.rule_id, {counted.kind, counted.id}, now_ms))
+        decision = *taken;
+    else
+        decision = co_await ask_limiter(context, counted, now_ms);
+    if (!decision) {
+        context.head_lines += "Retry-After: 1\r\n";
+        co_await reply_error(context, decision.error());
+        co_return false;
     }
-    limit::write_rate_headers(context.head_lines, rule, decision, now_ms);
-    if (!decision.allowed)
-        refusal = rate_limited_response(context.style, rule.message,
-                                        limit::retry_after_seconds(decision), context.request_id);
-    return decision.allowed;
+    limit::write_rate_headers(context.head_lines, *counted.rule, *decision,
+                              decision->decided_at_ms);
+    if (decision->allowed)
+        co_return true;
+    context.error_code = "rate_limited";
+    co_await reply_with(context, rate_limited_response(context.style, counted.rule->message,
+                                                       limit::retry_after_seconds(*decision),
+                                                       context.request_id));
+    co_return false;
+}
+
+/// kStore: the store that counts is lost, and the configuration says that nobody passes then.
+Task<Result<limit::Decision>> Application::ask_limiter(Context& context, const Counted& counted,
+                                                       std::int64_t now_ms) {
+    std::vector<limit::Charge> charges;
+    charges.push_back(
+        {.rule = counted.rule, .rule_id = counted.rule_id, .kind = counted.kind, .id = counted.id});
+    const limit::Reservation made =
+        co_await limiter_.reserve(std::move(charges), now_ms, context.store_budget);
+    if (made.unavailable)
+        co_return fail(ErrorCode::kStore, "the store of the limits can't be reached");
+    co_return made.decisions.front();
 }
 
 Task<void> Application::dispatch(Context& context) {

@@ -3,6 +3,7 @@
 
 #include "api/routes.hpp"
 #include "api/settings.hpp"
+#include "async/time_budget.hpp"
 #include "http/server.hpp"
 
 #include <array>
@@ -21,7 +22,9 @@ struct Context {
     std::string_view request_id;
     const Principal* principal = nullptr; // owned by `settings`
     net::Address client;
-    std::string head_lines; // fields of the reply so far: request id, CORS, limits
+    async::TimeBudget store_budget; // for limits, cache and sessions together
+    std::string head_lines;         // fields of the reply so far: request id, CORS, limits
+    async::TimeBudget store_budget{settings->store_budget}; // of limits and cache together
 
     // For the log and the metrics.
     std::string_view outcome; // of the cache; empty: it was not asked

@@ -7,6 +7,7 @@
 #include "limit/limiter.hpp"
 #include "net/address.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -24,6 +25,9 @@ struct Settings {
     std::vector<net::Network> trusted_proxies;
     std::vector<std::string> cors_origins;
     std::uint64_t max_body = 32ULL << 20;
+    /// What a request may wait for its stores, all of them together.
+    std::chrono::microseconds store_budget{250'000};
+    std::chrono::microseconds store_budget{250'000}; // what a request may wait for its stores
 };
 
 } // namespace larder::api
