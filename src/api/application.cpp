@@ -218,12 +218,10 @@ Application::Counted Application::counted_of(const Context& context, bool forbid
     }
     if (forbidden)
         counted.rule_id |= 4;
-    if (context.principal != nullptr && context.principal->known) {
-        counted.kind = limit::Subject::Kind::kUser;
-        counted.id = context.principal->user;
-    } else {
-        counted.id = net::limit_subject(context.client);
-    }
+    if (context.principal != nullptr && context.principal->known)
+        counted.user = &context.principal->user;
+    else
+        counted.address = net::limit_subject(context.client);
     return counted;
 }
 
@@ -235,7 +233,7 @@ Task<bool> Application::passes_limit(Context& context, bool forbidden) {
     const std::int64_t now_ms = clock_.epoch_ms();
     Result<limit::Decision> decision;
     if (const auto taken =
-            limiter_.try_take(*counted.rule, counted.rule_id, {counted.kind, counted.id}, now_ms))
+            limiter_.try_take(*counted.rule, counted.rule_id, counted.subject(), now_ms))
         decision = *taken;
     else
         decision = co_await ask_limiter(context, counted, now_ms);
@@ -259,8 +257,10 @@ Task<bool> Application::passes_limit(Context& context, bool forbidden) {
 Task<Result<limit::Decision>> Application::ask_limiter(Context& context, const Counted& counted,
                                                        std::int64_t now_ms) {
     std::vector<limit::Charge> charges;
-    charges.push_back(
-        {.rule = counted.rule, .rule_id = counted.rule_id, .kind = counted.kind, .id = counted.id});
+    charges.push_back({.rule = counted.rule,
+                       .rule_id = counted.rule_id,
+                       .kind = counted.subject().kind,
+                       .id = std::string(counted.subject().id)});
     const limit::Reservation made =
         co_await limiter_.reserve(std::move(charges), now_ms, context.store_budget);
     if (made.unavailable)

@@ -34,7 +34,7 @@ private:
 
 class Application {
 public:
-    Application(SettingsHolder& settings, const Clock& clock, limit::MemoryLimiter& limiter,
+    Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
                 LlmRoutes& llm, OperationRoutes& operation, metrics::Registry& registry);
     /// Serves one request.
     Task<void> handle(http::Exchange& exchange);
@@ -45,12 +45,27 @@ private:
     Task<void> serve(Context& context);
     Task<void> dispatch(Context& context);
     [[nodiscard]] Result<void> authenticate(Context& context) const;
-    [[nodiscard]] bool limit(Context& context, bool forbidden, http::Response& refusal);
-    [[nodiscard]] const limit::Rule& rule_of(const Context& context, std::uint8_t& rule_id) const;
+    /// The rule that a request is counted by, and whom it counts for.
+    struct Counted {
+        const limit::Rule* rule = nullptr;
+        std::uint8_t rule_id = 0;
+        const std::string* user = nullptr; // of the settings; null: by address
+        std::string address;
+
+        [[nodiscard]] limit::Subject subject() const {
+            if (user != nullptr)
+                return {limit::Subject::Kind::kUser, *user};
+            return {limit::Subject::Kind::kAddress, address};
+        }
+    };
+    [[nodiscard]] Counted counted_of(const Context& context, bool forbidden) const;
+    Task<bool> passes_limit(Context& context, bool forbidden);
+    Task<Result<limit::Decision>> ask_limiter(Context& context, const Counted& counted,
+                                              std::int64_t now_ms);
 
     SettingsHolder& settings_;
     const Clock& clock_;
-    limit::MemoryLimiter& limiter_;
+    limit::Limiter& limiter_;
     LlmRoutes& llm_;
     OperationRoutes& operation_;
     Telemetry telemetry_;

@@ -24,7 +24,6 @@ struct Context {
     net::Address client;
     async::TimeBudget store_budget; // for limits, cache and sessions together
     std::string head_lines;         // fields of the reply so far: request id, CORS, limits
-    async::TimeBudget store_budget{settings->store_budget}; // of limits and cache together
 
     // For the log and the metrics.
     std::string_view outcome; // of the cache; empty: it was not asked

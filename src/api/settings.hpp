@@ -6,6 +6,7 @@
 #include "gateway/settings.hpp"
 #include "limit/limiter.hpp"
 #include "net/address.hpp"
+#include "session/store.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -14,6 +15,11 @@
 #include <vector>
 
 namespace larder::api {
+
+struct SessionSettings {
+    session::Lifetime lifetime;
+    std::uint64_t data_bytes_max = 64ULL << 10; // of a session's `data`, as it came
+};
 
 struct Settings {
     std::shared_ptr<const gateway::Settings> gateway;
@@ -24,10 +30,10 @@ struct Settings {
     std::vector<std::string> expensive_routes; // "METHOD /path" with `*`
     std::vector<net::Network> trusted_proxies;
     std::vector<std::string> cors_origins;
+    SessionSettings sessions;
     std::uint64_t max_body = 32ULL << 20;
     /// What a request may wait for its stores, all of them together.
     std::chrono::microseconds store_budget{250'000};
-    std::chrono::microseconds store_budget{250'000}; // what a request may wait for its stores
 };
 
 } // namespace larder::api
