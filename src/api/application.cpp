@@ -58,7 +58,7 @@ Result<void> refuse_foreign_pages(const Settings& settings, const Route& route,
     if (origin && !listed && !text::equals_ignoring_case(authority_of(*origin), head.host))
         return fail(ErrorCode::kForbidden,
                     "pages of this origin may not ask: server.cors.origins would allow it");
-    if ((route.scopes & kScopeAdmin) != 0 && !is_local_name(head.host))
+    if ((route.scopes & (kScopeAdmin | kScopeSessions)) != 0 && !is_local_name(head.host))
         return fail(ErrorCode::kForbidden, "in open mode this answers to an address or localhost "
                                            "as Host only: auth.mode: keys would allow others");
     return {};
@@ -96,9 +96,10 @@ void SettingsHolder::set(std::shared_ptr<const Settings> settings) {
 }
 
 Application::Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
-                         LlmRoutes& llm, OperationRoutes& operation, metrics::Registry& registry)
+                         LlmRoutes& llm, OperationRoutes& operation,
+                         SessionRoutes& sessions, metrics::Registry& registry)
     : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), operation_(operation),
-      telemetry_(registry) {}
+      sessions_(sessions), telemetry_(registry) {}
 
 http::Response Application::refuse(const Error& error) const {
     const std::string id = make_request_id({});
@@ -144,7 +145,7 @@ Task<void> Application::serve(Context& context) {
     }
     std::string allow;
     if (head.method == http::Method::kOptions && head.path == "*")
-        allow = "DELETE, GET, HEAD, POST";
+        allow = "DELETE, GET, HEAD, PATCH, POST, PUT";
     context.route = find_route(head.method_text, head.path, allow);
     context.style = context.route != nullptr
                         ? context.route->style
@@ -276,6 +277,15 @@ Task<void> Application::dispatch(Context& context) {
         return llm_.complete(context, protocol::Dialect::kOpenAiChat);
     case Endpoint::kMessages:
         return llm_.complete(context, protocol::Dialect::kAnthropicMessages);
+    case Endpoint::kSessionCreate:
+    case Endpoint::kSessionList:
+    case Endpoint::kSessionEndAll:
+    case Endpoint::kSessionRead:
+    case Endpoint::kSessionReplace:
+    case Endpoint::kSessionMerge:
+    case Endpoint::kSessionEnd:
+    case Endpoint::kSessionRotate:
+        return sessions_.serve(context);
     default:
         return operation_.serve(context);
     }

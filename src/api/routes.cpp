@@ -15,10 +15,48 @@ constexpr std::array kRoutes{
     Route{"GET", "/llm/models", Endpoint::kModels, Tier::kStandard, kScopeLlm, Style::kLlm},
     Route{"GET", "/llm/providers", Endpoint::kProviders, Tier::kStandard, kScopeLlm, Style::kLlm},
     Route{"DELETE", "/admin/cache", Endpoint::kPurge, Tier::kStandard, kScopeAdmin, Style::kLlm},
+    Route{"POST", "/sessions", Endpoint::kSessionCreate, Tier::kStandard, kScopeSessions,
+          Style::kLlm},
+    Route{"GET", "/sessions", Endpoint::kSessionList, Tier::kStandard, kScopeSessions, Style::kLlm},
+    Route{"DELETE", "/sessions", Endpoint::kSessionEndAll, Tier::kStandard, kScopeSessions,
+          Style::kLlm},
+    Route{"GET", "/sessions/{id}", Endpoint::kSessionRead, Tier::kStandard, kScopeSessions,
+          Style::kLlm},
+    Route{"PUT", "/sessions/{id}", Endpoint::kSessionReplace, Tier::kStandard, kScopeSessions,
+          Style::kLlm},
+    Route{"PATCH", "/sessions/{id}", Endpoint::kSessionMerge, Tier::kStandard, kScopeSessions,
+          Style::kLlm},
+    Route{"DELETE", "/sessions/{id}", Endpoint::kSessionEnd, Tier::kStandard, kScopeSessions,
+          Style::kLlm},
+    Route{"POST", "/sessions/{id}/rotate", Endpoint::kSessionRotate, Tier::kStandard,
+          kScopeSessions, Style::kLlm},
     Route{"GET", "/health", Endpoint::kHealth, Tier::kNone, 0, Style::kLlm},
     Route{"GET", "/ready", Endpoint::kReady, Tier::kNone, 0, Style::kLlm},
     Route{"GET", "/metrics", Endpoint::kMetrics, Tier::kNone, kScopeStats, Style::kLlm},
 };
+
+/// A route's path around its parameter.
+struct Pattern {
+    std::string_view before;
+    std::string_view after;
+    bool has_parameter = false;
+};
+
+Pattern pattern_of(std::string_view path) {
+    const std::size_t open = path.find('{');
+    if (open == std::string_view::npos)
+        return {.before = path};
+    return {path.substr(0, open), path.substr(path.find('}', open) + 1), true};
+}
+
+bool matches(const Route& route, std::string_view path) {
+    const Pattern pattern = pattern_of(route.path);
+    if (!pattern.has_parameter)
+        return route.path == path;
+    return path.starts_with(pattern.before) && path.ends_with(pattern.after) &&
+           path.size() > pattern.before.size() + pattern.after.size() &&
+           !path_parameter(route, path).contains('/');
+}
 
 } // namespace
 
@@ -29,7 +67,7 @@ std::span<const Route> routes() {
 const Route* find_route(std::string_view method, std::string_view path, std::string& allow) {
     const std::string_view wanted = method == "HEAD" ? "GET" : method;
     for (const Route& route : kRoutes) {
-        if (route.path != path)
+        if (!matches(route, path))
             continue;
         if (route.method == wanted)
             return &route;
@@ -40,6 +78,15 @@ const Route* find_route(std::string_view method, std::string_view path, std::str
             allow += ", HEAD";
     }
     return nullptr;
+}
+
+std::string_view path_parameter(const Route& route, std::string_view path) {
+    const Pattern pattern = pattern_of(route.path);
+    if (!pattern.has_parameter)
+        return {};
+    path.remove_prefix(pattern.before.size());
+    path.remove_suffix(pattern.after.size());
+    return path;
 }
 
 Style style_of(std::string_view path, bool has_anthropic_version) {

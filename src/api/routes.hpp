@@ -22,6 +22,14 @@ enum class Endpoint : std::uint8_t {
     kModels,
     kProviders,
     kPurge,
+    kSessionCreate,
+    kSessionList,
+    kSessionEndAll,
+    kSessionRead,
+    kSessionReplace,
+    kSessionMerge,
+    kSessionEnd,
+    kSessionRotate,
     kHealth,
     kReady,
     kMetrics,
@@ -29,7 +37,7 @@ enum class Endpoint : std::uint8_t {
 
 struct Route {
     std::string_view method; // GET serves HEAD too
-    std::string_view path;
+    std::string_view path;   // with at most one `{name}`, which stands for one segment
     Endpoint endpoint;
     Tier tier = Tier::kNone;
     Scopes scopes = 0; // one of them is needed; 0: open to everybody
@@ -41,6 +49,10 @@ struct Route {
 /// The row of a request; nullptr with `allow` empty: no such path (404); with `allow` set: another
 /// method (405).
 const Route* find_route(std::string_view method, std::string_view path, std::string& allow);
+
+/// What stands in `path`, which `route` has been found for, at the place of its `{name}`: as it
+/// came, not decoded. Empty where the route has none.
+std::string_view path_parameter(const Route& route, std::string_view path);
 
 /// Whose shape an error takes on a path that has no row.
 Style style_of(std::string_view path, bool has_anthropic_version);

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "cache/backends.hpp"
+#include "session/backends.hpp"
 
 #include <malloc.h>
 
@@ -105,7 +106,10 @@ std::vector<std::string_view> needs_restart(const Config& before, const Config& 
     note(before.server.memory != after.server.memory, "server.memory");
     note(before.cache.memory != after.cache.memory, "cache.memory");
     note(before.store != after.store || before.sqlite_path != after.sqlite_path ||
-             before.sqlite_max_size != after.sqlite_max_size,
+             before.sqlite_max_size != after.sqlite_max_size ||
+             before.redis_url != after.redis_url ||
+             before.redis_connections != after.redis_connections ||
+             before.upstash_url != after.upstash_url || before.upstash_token != after.upstash_token,
          "store");
     note(before.server.max_connections != after.server.max_connections, "server.max_connections");
     note(before.server.head_timeout != after.server.head_timeout ||
@@ -122,6 +126,7 @@ std::vector<std::string_view> needs_restart(const Config& before, const Config& 
 Larder::Larder(Config config, const Environment& environment)
     : config_(std::move(config)), budget_(config_.server.memory),
       store_(make_store(config_, clock_, purges_)),
+      sessions_(session::make_sql_sessions({.path = database_path(config_), .clock = &clock_})),
       ledger_({.path = database_path(config_), .on_health = log_ledger_health}),
       memory_(config_.cache.memory), runtime_(thread_count(config_)),
       gateway_({.runtime = runtime_,
@@ -137,7 +142,9 @@ Larder::Larder(Config config, const Environment& environment)
                          .ledger = ledger_,
                          .registry = registry_,
                          .dependencies = [this] { return dependencies(); }}),
-      application_(settings_, clock_, limiter_, llm_routes_, operation_routes_, registry_) {
+      session_routes_(*sessions_, budget_),
+      application_(settings_, clock_, limiter_, llm_routes_, operation_routes_, session_routes_,
+                   registry_) {
     // Few arenas: memory that one thread frees is another's to use.
     mallopt(M_ARENA_MAX, 2);
     register_gauges();
@@ -171,6 +178,7 @@ void Larder::stop() {
     runtime_.stop();
     if (store_)
         store_->stop();
+    sessions_->stop();
     ledger_.stop();
 }
 

@@ -14,6 +14,7 @@
 #include "http/server.hpp"
 #include "ledger/ledger.hpp"
 #include "limit/limiter.hpp"
+#include "session/store.hpp"
 
 #include <memory>
 #include <string>
@@ -53,6 +54,7 @@ private:
     limit::MemoryLimiter limiter_;
     gateway::PurgeTable purges_;          // before the store, whose writer merges into it
     std::unique_ptr<cache::Store> store_; // may be null: memory only
+    std::unique_ptr<session::Store> sessions_;
     ledger::Ledger ledger_;
     cache::MemoryStore memory_;
     async::Runtime runtime_;
@@ -60,6 +62,7 @@ private:
     api::SettingsHolder settings_;
     api::LlmRoutes llm_routes_;
     api::OperationRoutes operation_routes_;
+    api::SessionRoutes session_routes_;
     api::Application application_;
     std::unique_ptr<http::Server> server_;
 };
