@@ -1,4 +1,4 @@
-"""Real Redis servers for the tests: one alone, a Cluster of six, a master with its replicas and Sentinels, Upstash in front.
+"""Real Redis servers for the tests: one alone, a Cluster of six, a master with replicas and Sentinels, Upstash in front.
 
 Each has a free port of loopback and a temporary directory, and ends with the test program even when that is killed.
 Standard library only; `redis-server` is Debian's.
@@ -6,18 +6,22 @@ Standard library only; `redis-server` is Debian's.
 import asyncio
 import contextlib
 import ctypes
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 PATIENCE = float(os.environ.get("LARDER_TEST_PATIENCE", "1"))
 DEADLINE = 30 * PATIENCE
+HERE = pathlib.Path(__file__).resolve().parent
 SLOTS = 16384
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -110,7 +114,7 @@ class Client:
 
 
 class RedisServer:
-    """One `redis-server`. Keeps nothing over a restart unless it is `persistent` (every write is on disk before its answer)."""
+    """One `redis-server`. A restart empties it unless it is `persistent`: then each write is on disk before its answer."""
 
     def __init__(self, *options, persistent=False, password=None, port=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="larder-redis-"))
@@ -355,8 +359,47 @@ class RedisSentinel:
             one.close()
 
 
+class UpstashServer:
+    """`upstash_server.py` in front of a RedisServer; a Redis of its own where none is given."""
+
+    def __init__(self, redis=None, token="upstash-test-token"):
+        self.token = token
+        arguments = [sys.executable, "-B", str(HERE / "upstash_server.py"), "--port", "0", "--token", token]
+        if redis is not None:
+            arguments += ["--redis", redis.address]
+        self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                                        preexec_fn=die_with_parent)
+        line = self.process.stdout.readline()
+        if "listening on " not in line:
+            self.close()
+            raise AssertionError(f"the Upstash server does not start: {line!r}")
+        self.url = line.split("listening on ", 1)[1].strip()
+
+    def control(self, path, body=None):
+        data = json.dumps(body).encode() if body is not None else None
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(urllib.request.Request(f"{self.url}{path}", data=data), timeout=DEADLINE) as reply:
+            return json.loads(reply.read() or b"null")
+
+    def fault(self, mode, **more):
+        """What befalls the next requests: upstash_server.py lists the modes."""
+        self.control("/-/fault", {"mode": mode, **more})
+
+    def mend(self):
+        self.fault("none")
+
+    def stats(self):
+        return self.control("/-/stats")
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
 class Proxy:
-    """Loopback in front of a port: each piece of an answer comes `delay` seconds late, in order; `cut()` drops all connections."""
+    """In front of a port: each piece of an answer comes `delay` seconds late, in order; `cut()` drops all connections."""
 
     def __init__(self, target_port, delay=0.0):
         self.target_port, self.delay = target_port, delay

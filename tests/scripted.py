@@ -6,10 +6,16 @@ import threading
 
 
 class ScriptedProvider(contextlib.AbstractContextManager):
-    """Answers every POST with `status` and `body` (an object, sent as JSON); counts its calls. Any port, loopback."""
+    """Answers every POST with `status` and `body` (an object, sent as JSON); counts its calls. Any port, loopback.
 
-    def __init__(self, status, body):
+    `gated`: each answer waits until `gate` is set.
+    """
+
+    def __init__(self, status, body, gated=False):
         self.status, self.body, self.calls = status, body, 0
+        self.gate = threading.Event()
+        if not gated:
+            self.gate.set()
         provider = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -18,6 +24,7 @@ class ScriptedProvider(contextlib.AbstractContextManager):
             def do_POST(self):
                 self.rfile.read(int(self.headers.get("content-length", 0)))
                 provider.calls += 1
+                provider.gate.wait()
                 data = json.dumps(provider.body).encode()
                 self.send_response(provider.status)
                 self.send_header("content-type", "application/json")
@@ -35,6 +42,7 @@ class ScriptedProvider(contextlib.AbstractContextManager):
         self.thread.start()
 
     def __exit__(self, *_):
+        self.gate.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()

@@ -1,83 +1,11 @@
 """Single flight: any number of identical requests at once are one call, whoever comes late or leaves early."""
 import json
-import resource
-import selectors
-import socket
-import time
 import unittest
 
-from harness import DEADLINE, LarderTest, Stream, parse_events, request, split_address, wait_until
+from crowd import Crowd, post, raise_file_limit, split_reply
+from harness import LarderTest, Stream, parse_events, request, wait_until
 
 CROWD = 1000
-
-
-def raise_file_limit():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 8192 if hard == resource.RLIM_INFINITY else min(hard, 8192)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-class Crowd:
-    """Many clients that have sent the same bytes and wait."""
-
-    def __init__(self, address, data, count):
-        self.connections = []
-        for _ in range(count):
-            connection = socket.create_connection(split_address(address), timeout=DEADLINE)
-            connection.sendall(data)
-            self.connections.append(connection)
-
-    def replies(self):
-        """What each got until its connection was closed."""
-        received = {connection: b"" for connection in self.connections}
-        selector = selectors.DefaultSelector()
-        for connection in self.connections:
-            connection.setblocking(False)
-            selector.register(connection, selectors.EVENT_READ)
-        end = time.monotonic() + DEADLINE * 3
-        left = len(self.connections)
-        while left:
-            if time.monotonic() > end:
-                raise AssertionError(f"{left} clients still wait")
-            for key, _ in selector.select(timeout=1):
-                piece = key.fileobj.recv(65536)
-                if piece:
-                    received[key.fileobj] += piece
-                else:
-                    selector.unregister(key.fileobj)
-                    left -= 1
-        return list(received.values())
-
-    def close(self):
-        for connection in self.connections:
-            connection.close()
-
-
-def post(path, body):
-    body = json.dumps(body).encode()
-    return (f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nConnection: close\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n").encode() + body
-
-
-def dechunk(body):
-    out = b""
-    while body:
-        size, _, rest = body.partition(b"\r\n")
-        size = int(size.split(b";")[0], 16)
-        if size == 0:
-            return out
-        out, body = out + rest[:size], rest[size + 2:]
-    raise AssertionError("the last chunk is missing")
-
-
-def split_reply(data):
-    head, _, body = data.partition(b"\r\n\r\n")
-    lines = head.decode().split("\r\n")
-    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-    if fields.get("transfer-encoding") == "chunked":
-        body = dechunk(body)
-    return int(lines[0].split()[1]), fields, body
 
 
 class Flight(LarderTest):
@@ -195,7 +123,7 @@ class Flight(LarderTest):
     def test_no_store_never_joins_nor_leads(self):
         body = {"prompt": "apart", "provider": "openai", "model": "fault-gate"}
         data = post("/llm/generate", body)
-        apart = data.replace(b"Host: test\r\n", b"Host: test\r\nCache-Control: no-store\r\n")
+        apart = post("/llm/generate", body, cache_control="no-store")
         crowds = [Crowd(self.larder.address, apart, 2), Crowd(self.larder.address, data, 2)]
         self.replay.wait_for(calls=3)
         self.replay.release()
