@@ -4,9 +4,10 @@
 
 #include "base/result.hpp"
 #include "gateway/settings.hpp"
-#include "limit/limiter.hpp"
+#include "limit/backends.hpp"
 #include "net/address.hpp"
 #include "provider/catalog.hpp"
+#include "redis/url.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -21,6 +22,7 @@ namespace larder::app {
 
 using gateway::CacheConfig;
 using gateway::CacheRule;
+using gateway::FleetFlight;
 using gateway::OnDisconnect;
 using gateway::RuleMode;
 using gateway::ShareScope;
@@ -34,7 +36,7 @@ enum class LogLevel : std::uint8_t {
     kWarn = 40,
     kError = 50
 }; // pino's numbers
-enum class StoreKind : std::uint8_t { kMemory, kSqlite };
+enum class StoreKind : std::uint8_t { kMemory, kSqlite, kRedis, kUpstash };
 
 struct Key {
     std::string name;
@@ -62,6 +64,13 @@ struct ServerConfig {
     milliseconds drain{30'000};
 };
 
+struct SessionConfig {
+    milliseconds ttl{86'400'000}; // after its last use
+    std::string prefix = "session";
+    milliseconds max_age{0};            // its absolute end; 0: none
+    std::uint64_t max_size = 64U << 10; // of its data
+};
+
 struct Config {
     ServerConfig server;
     AuthMode auth_mode = AuthMode::kOpen;
@@ -71,6 +80,12 @@ struct Config {
     StoreKind store = StoreKind::kSqlite;
     std::string sqlite_path = "larder.db";
     std::uint64_t sqlite_max_size = 2ULL << 30;
+    redis::Url redis_url{.endpoints = {{.host = "127.0.0.1"}}};
+    int redis_connections = 2;      // per thread and server
+    milliseconds redis_timeout{50}; // all that a request may wait for it
+    std::string upstash_url;        // without a slash at its end
+    std::string upstash_token;
+    milliseconds upstash_timeout{400};
     limit::Rule llm{.name = "llm",
                     .max = 20,
                     .message = "Too many LLM requests, please wait before trying again."};
@@ -81,6 +96,8 @@ struct Config {
                           .max = 10,
                           .message = "Too many requests, please wait before trying again."};
     std::vector<std::string> expensive_routes; // "METHOD /path", `*` as a glob
+    limit::StoreLoss on_store_loss = limit::StoreLoss::kLocal;
+    SessionConfig sessions;
     LogLevel log_level = LogLevel::kInfo;
     LogFormat log_format = LogFormat::kJson;
     std::vector<std::string> warnings; // what is set but not supported yet: named once in the log

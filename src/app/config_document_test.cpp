@@ -56,9 +56,9 @@ TEST(ConfigDocument, ListsExactlyTheKeysOfTheCode) {
 
 TEST(ConfigDocument, HasItsSections) {
     const std::string document = read_whole(kDocument);
-    for (const auto* heading :
-         {"## Durations, sizes, variables", "## Environment variables", "## Reloading",
-          "## Cache rules", "## Trusted proxies", "## The price file", "## Every key"})
+    for (const auto* heading : {"## Durations, sizes, variables", "## Environment variables",
+                                "## Reloading", "## The store", "## Cache rules",
+                                "## Trusted proxies", "## The price file", "## Every key"})
         EXPECT_NE(document.find(std::string(heading) + "\n"), std::string::npos) << heading;
 }
 
@@ -121,6 +121,12 @@ TEST(ConfigDocument, DefaultsAreThoseOfTheStructures) {
     EXPECT_EQ(defaults["cache.prefix"], unset.cache.prefix);
     EXPECT_EQ(defaults["store.sqlite.path"], unset.sqlite_path);
     EXPECT_EQ(size(defaults["store.sqlite.max_size"]), unset.sqlite_max_size);
+    EXPECT_EQ(defaults["store.redis.connections"], std::to_string(unset.redis_connections));
+    EXPECT_EQ(duration(defaults["store.redis.timeout"]), unset.redis_timeout);
+    EXPECT_EQ(duration(defaults["store.upstash.timeout"]), unset.upstash_timeout);
+    EXPECT_EQ(duration(defaults["sessions.ttl"]), unset.sessions.ttl);
+    EXPECT_EQ(size(defaults["sessions.max_size"]), unset.sessions.max_size);
+    EXPECT_EQ(defaults["sessions.prefix"], unset.sessions.prefix);
     for (const limit::Rule* rule : {&unset.llm, &unset.standard, &unset.expensive}) {
         EXPECT_EQ(defaults["limits." + rule->name + ".max"], std::to_string(rule->max));
         EXPECT_EQ(duration(defaults["limits." + rule->name + ".window"]), rule->window);
@@ -149,6 +155,7 @@ TEST(ConfigDocument, TheExampleFileIsAccepted) {
     ASSERT_TRUE(config) << config.error().message;
     EXPECT_TRUE(config->warnings.empty()) << config->warnings.front();
     EXPECT_FALSE(config->catalog.providers.empty());
+    EXPECT_EQ(config->store, StoreKind::kSqlite);
 }
 
 } // namespace

@@ -73,38 +73,6 @@ void finish_auth(ConfigReader& reader, Draft& draft) {
     }
 }
 
-bool is_set(const ConfigReader& reader, std::string_view name) {
-    const auto value = reader.variable(name);
-    return value && !value->empty();
-}
-
-/// What this version doesn't support is named, and the embedded store is used.
-void finish_store(ConfigReader& reader, Draft& draft) {
-    Config& config = draft.config;
-    config.store =
-        draft.store.value == StoreChoice::kMemory ? StoreKind::kMemory : StoreKind::kSqlite;
-    constexpr std::string_view kInstead =
-        " is not supported by this version: the embedded store is used";
-    if (draft.store.value == StoreChoice::kRedis)
-        config.warnings.push_back("store.kind: redis" + std::string(kInstead));
-    if (draft.store.value == StoreChoice::kUpstash)
-        config.warnings.push_back("store.kind: upstash" + std::string(kInstead));
-    if (draft.store.value == StoreChoice::kAuto) {
-        for (const std::string_view name :
-             {"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "REDIS_URL"}) {
-            if (is_set(reader, name))
-                config.warnings.push_back(std::string(name) + std::string(kInstead));
-        }
-    }
-    const std::string database = reader.variable("DATABASE_URL").value_or("");
-    if (!draft.has_database_url &&
-        (database.starts_with("postgres://") || database.starts_with("postgresql://")))
-        config.warnings.push_back("DATABASE_URL" + std::string(kInstead));
-    if (is_set(reader, "SUPABASE_URL"))
-        config.warnings.push_back(
-            "SUPABASE_URL: tokens of its users are not supported by this version");
-}
-
 void finish_log(const ConfigReader& reader, bool terminal, Draft& draft) {
     const bool production = reader.variable("NODE_ENV").value_or("") == "production";
     const LogFormat by_default = terminal && !production ? LogFormat::kPretty : LogFormat::kJson;
@@ -135,6 +103,7 @@ Result<Config> read_config(std::string_view yaml, std::string_view file_name,
     reader.add_mistakes(mistakes);
     Draft draft;
     draft.uses_keys = uses_keys(root);
+    choose_store(root, environment, draft);
     reader.read_map(root, file_keys(), draft);
     finish_server(reader, draft);
     finish_auth(reader, draft);

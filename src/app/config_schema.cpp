@@ -10,17 +10,11 @@ using std::chrono::hours;
 constexpr Range<milliseconds> kTimeout{milliseconds(1), hours(24)};
 constexpr Range<milliseconds> kLifetime{milliseconds(1), hours(24 * 3650)};
 constexpr Range<milliseconds> kAnyLifetime{milliseconds(0), hours(24 * 3650)};
+constexpr Range<milliseconds> kSessionLife{milliseconds(1000), hours(24 * 3650)};
+constexpr Range<milliseconds> kStoreWait{milliseconds(1), milliseconds(60'000)};
 constexpr Range<std::uint64_t> kBudget{1U << 20, 1ULL << 46};
 
-/// Takes a key of a later version: its type is checked; another value than the default is named.
-void read_later(ConfigReader& reader, const YamlNode& node, Draft& draft,
-                std::initializer_list<Choice<int>> choices, int default_value) {
-    int value = default_value;
-    reader.read(node, value, choices);
-    if (value != default_value)
-        draft.config.warnings.push_back(reader.path() + " is not acted on by this version");
-}
-
+/// Takes a text of a later version: another value than the default is named.
 void read_later_text(ConfigReader& reader, const YamlNode& node, Draft& draft,
                      std::string_view default_value) {
     const auto value = reader.text(node);
@@ -28,7 +22,7 @@ void read_later_text(ConfigReader& reader, const YamlNode& node, Draft& draft,
         draft.config.warnings.push_back(reader.path() + " is not acted on by this version");
 }
 
-/// A text of a store or login that this version doesn't have: an unset variable in it is no matter.
+/// A text of a login that this version doesn't have: an unset variable in it is no matter.
 void read_unused_text(ConfigReader& reader, const YamlNode& node, Draft& /*draft*/) {
     reader.set_tolerant(true);
     (void)reader.text(node);
@@ -46,6 +40,15 @@ void read_compat(ConfigReader& reader, const YamlNode& node, Draft& draft) {
     });
     if (some)
         draft.config.warnings.push_back("compat is not acted on by this version");
+}
+
+/// A value of a store: an unset variable in it is no matter where that store isn't in use.
+template <class Read>
+void read_of_store(ConfigReader& reader, const Draft& draft, StoreKind kind, Read read) {
+    reader.set_tolerant(draft.config.store != kind);
+    read();
+    reader.set_tolerant(false);
+    (void)reader.take_missing_variable();
 }
 
 void read_max(ConfigReader& reader, const YamlNode& node, limit::Rule& rule) {
@@ -157,12 +160,8 @@ constexpr KeySpec<Draft> kFileKeys[] = {
      [](Reader& r, const Node& n, Draft& d) {
          r.read(n, d.config.cache.stale_if_error, kAnyLifetime);
      }},
-    {"cache.prefix", "text", "llm:cache", "Of the store's key names.",
-     [](Reader& r, const Node& n, Draft& d) {
-         r.read(n, d.config.cache.prefix);
-         if (d.config.cache.prefix.empty() || d.config.cache.prefix.size() > 128)
-             r.mistake(n, "must have 1 to 128 characters");
-     }},
+    {"cache.prefix", "text", "llm:cache", "Of the store's key names: no braces, no spaces.",
+     [](Reader& r, const Node& n, Draft& d) { read_prefix(r, n, d.config.cache.prefix); }},
     {"cache.memory", "size", "256MiB", "The in-process tier; 0: none.",
      [](Reader& r, const Node& n, Draft& d) { r.read(n, d.config.cache.memory, {0, 1ULL << 46}); }},
     {"cache.max_entry", "size", "1MiB", "The largest answer that is kept.",
@@ -178,9 +177,14 @@ constexpr KeySpec<Draft> kFileKeys[] = {
      }},
     {"cache.rules", "list", "[]", "Exceptions; the first that matches a request decides.",
      read_cache_rules},
-    {"cache.fleet_flight", "on, off, auto", "auto", "Later: one call for a whole fleet.",
+    {"cache.fleet_flight", "auto, on, off", "auto",
+     "One call of the provider for a whole fleet; `auto` is on with Redis, and off over REST, "
+     "where "
+     "waiting is billed.",
      [](Reader& r, const Node& n, Draft& d) {
-         read_later(r, n, d, {{"auto", 0}, {"on", 1}, {"off", 2}}, 0);
+         r.read(
+             n, d.config.cache.fleet_flight,
+             {{"auto", FleetFlight::kAuto}, {"on", FleetFlight::kOn}, {"off", FleetFlight::kOff}});
      }},
     {"cache.on_disconnect", "cancel, finish", "cancel",
      "When the last waiter has left: cancel the provider's work, or finish and keep it.",
@@ -189,30 +193,55 @@ constexpr KeySpec<Draft> kFileKeys[] = {
                 {{"cancel", OnDisconnect::kCancel}, {"finish", OnDisconnect::kFinish}});
      }},
 
-    {"store.kind", "auto, memory, sqlite", "auto",
-     "Where answers and counts live; `auto` is sqlite. `redis` and `upstash` are for later "
-     "versions: a warning, and sqlite.",
+    {"store.kind", "auto, memory, sqlite, redis, upstash", "auto",
+     "Where answers, counts and sessions live. `auto` is upstash when its two variables are set, "
+     "else redis when `REDIS_URL` is, else sqlite.",
      [](Reader& r, const Node& n, Draft& d) {
          d.store.line = n.line;
-         r.read(n, d.store.value,
-                {{"auto", StoreChoice::kAuto},
-                 {"memory", StoreChoice::kMemory},
-                 {"sqlite", StoreChoice::kSqlite},
-                 {"redis", StoreChoice::kRedis},
-                 {"upstash", StoreChoice::kUpstash}});
+         read_store_choice(r, n, d.store.value);
      }},
     {"store.sqlite.path", "text", "larder.db",
      "The database file; cached answers stand beside it in `<path>-cache`.",
      [](Reader& r, const Node& n, Draft& d) {
-         r.read(n, d.config.sqlite_path);
+         read_of_store(r, d, StoreKind::kSqlite, [&] { r.read(n, d.config.sqlite_path); });
          if (d.config.sqlite_path.empty())
              r.mistake(n, "must not be empty");
      }},
     {"store.sqlite.max_size", "size", "2GiB", "The most that cached answers take on disk.",
-     [](Reader& r, const Node& n, Draft& d) { r.read(n, d.config.sqlite_max_size, kBudget); }},
-    {"store.redis.url", "text", "", "Later: the Redis server.", read_unused_text},
-    {"store.upstash.url", "text", "", "Later: the REST address.", read_unused_text},
-    {"store.upstash.token", "text", "", "Later: its token.", read_unused_text},
+     [](Reader& r, const Node& n, Draft& d) {
+         read_of_store(r, d, StoreKind::kSqlite,
+                       [&] { r.read(n, d.config.sqlite_max_size, kBudget); });
+     }},
+    {"store.redis.url", "text", kRedisUrl,
+     "One server, Sentinel or a Cluster (see above). By default `REDIS_URL` where that is set.",
+     [](Reader& r, const Node& n, Draft& d) {
+         read_of_store(r, d, StoreKind::kRedis, [&] { read_store_text(r, n, d.redis_url); });
+     }},
+    {"store.redis.connections", "number", "2", "To each server, for each of `server.threads`.",
+     [](Reader& r, const Node& n, Draft& d) {
+         read_of_store(r, d, StoreKind::kRedis,
+                       [&] { r.read(n, d.config.redis_connections, Range<int>{1, 64}); });
+     }},
+    {"store.redis.timeout", "duration", "50ms", "All that a request may wait for Redis.",
+     [](Reader& r, const Node& n, Draft& d) {
+         read_of_store(r, d, StoreKind::kRedis,
+                       [&] { r.read(n, d.config.redis_timeout, kStoreWait); });
+     }},
+    {"store.upstash.url", "URL", "",
+     "The REST address. By default `UPSTASH_REDIS_REST_URL`, else `KV_REST_API_URL`.",
+     [](Reader& r, const Node& n, Draft& d) {
+         read_of_store(r, d, StoreKind::kUpstash, [&] { read_store_text(r, n, d.upstash_url); });
+     }},
+    {"store.upstash.token", "text", "",
+     "Its token. By default `UPSTASH_REDIS_REST_TOKEN`, else `KV_REST_API_TOKEN`.",
+     [](Reader& r, const Node& n, Draft& d) {
+         read_of_store(r, d, StoreKind::kUpstash, [&] { read_store_text(r, n, d.upstash_token); });
+     }},
+    {"store.upstash.timeout", "duration", "400ms", "All that a request may wait for Upstash.",
+     [](Reader& r, const Node& n, Draft& d) {
+         read_of_store(r, d, StoreKind::kUpstash,
+                       [&] { r.read(n, d.config.upstash_timeout, kStoreWait); });
+     }},
 
     {"limits.llm.max", "number", "20", "Requests in a window; 0 switches the tier off.",
      [](Reader& r, const Node& n, Draft& d) { read_max(r, n, d.config.llm); }},
@@ -246,26 +275,26 @@ constexpr KeySpec<Draft> kFileKeys[] = {
      "is under is refused.",
      read_routes},
     {"limits.on_store_loss", "local, open, closed", "local",
-     "Later: what happens without the shared store.",
+     "While the shared store is lost: each node enforces its part of `max`, nothing is refused, or "
+     "everything is.",
      [](Reader& r, const Node& n, Draft& d) {
-         read_later(r, n, d, {{"local", 0}, {"open", 1}, {"closed", 2}}, 0);
+         r.read(n, d.config.on_store_loss,
+                {{"local", limit::StoreLoss::kLocal},
+                 {"open", limit::StoreLoss::kOpen},
+                 {"closed", limit::StoreLoss::kClosed}});
      }},
 
-    {"sessions.ttl", "duration", "86400s", "Later: the life of a session after its last use.",
+    {"sessions.ttl", "duration", "86400s", "The life of a session after its last use.",
+     [](Reader& r, const Node& n, Draft& d) { r.read(n, d.config.sessions.ttl, kSessionLife); }},
+    {"sessions.prefix", "text", "session", "Of the store's key names: no braces, no spaces.",
+     [](Reader& r, const Node& n, Draft& d) { read_prefix(r, n, d.config.sessions.prefix); }},
+    {"sessions.max_age", "duration", "0", "A session's end after it was begun; 0: none.",
      [](Reader& r, const Node& n, Draft& d) {
-         milliseconds value = hours(24);
-         r.read(n, value, kLifetime);
-         if (value != hours(24))
-             d.config.warnings.push_back("sessions.ttl is not acted on by this version");
+         r.read(n, d.config.sessions.max_age, kAnyLifetime);
      }},
-    {"sessions.prefix", "text", "session", "Later: of the store's key names.",
-     [](Reader& r, const Node& n, Draft& d) { read_later_text(r, n, d, "session"); }},
-    {"sessions.max_age", "duration", "0", "Later: a session's absolute end; 0: none.",
+    {"sessions.max_size", "size", "64KiB", "The most data that a session holds.",
      [](Reader& r, const Node& n, Draft& d) {
-         milliseconds value{0};
-         r.read(n, value, kAnyLifetime);
-         if (value != milliseconds(0))
-             d.config.warnings.push_back("sessions.max_age is not acted on by this version");
+         r.read(n, d.config.sessions.max_size, {1, 16ULL << 20});
      }},
     {"database.url", "text", "sqlite:larder.db", "Later: the database of usage and accounts.",
      [](Reader& r, const Node& n, Draft& d) {

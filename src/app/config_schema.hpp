@@ -39,10 +39,23 @@ struct KeyDraft {
 enum class AuthChoice : std::uint8_t { kOpen, kKeys, kJwt };
 enum class StoreChoice : std::uint8_t { kAuto, kMemory, kSqlite, kRedis, kUpstash };
 
+constexpr std::string_view kRedisUrl = "redis://127.0.0.1:6379";
+
+/// Where a store is, or its secret.
+struct StoreText {
+    std::string value;
+    int line = 0;               // 0: not given
+    bool complete = false;      // false: a mistake that has been said, or a variable that isn't set
+    bool from_variable = false; // as a whole or in part
+};
+
 struct Draft {
     Config config;
     Given<AuthChoice> auth;
     Given<StoreChoice> store;
+    StoreText redis_url;
+    StoreText upstash_url;
+    StoreText upstash_token;
     std::optional<LogFormat> log_format;
     bool uses_keys = false; // auth.mode: keys, known before anything is read
     bool has_providers = false;
@@ -72,6 +85,16 @@ void read_listen(ConfigReader& reader, const YamlNode& node, Draft& draft);
 void read_trusted_proxies(ConfigReader& reader, const YamlNode& node, Draft& draft);
 void read_origins(ConfigReader& reader, const YamlNode& node, Draft& draft);
 void read_routes(ConfigReader& reader, const YamlNode& node, Draft& draft);
+
+/// Sets `config.store` by the file's kind and the environment. Before the file is read: an unset
+/// variable in a store that isn't in use is no mistake.
+void choose_store(const YamlNode& root, const Environment& environment, Draft& draft);
+void read_store_choice(ConfigReader& reader, const YamlNode& node, StoreChoice& choice);
+void read_store_text(ConfigReader& reader, const YamlNode& node, StoreText& out);
+/// Of key names: no braces, which say what stays together in a Cluster, and no spaces.
+void read_prefix(ConfigReader& reader, const YamlNode& node, std::string& prefix);
+/// Where the store in use is; what this version doesn't support is named.
+void finish_store(ConfigReader& reader, Draft& draft);
 
 /// Makes the catalog of the draft's providers, or of the two that are there by default.
 void finish_providers(ConfigReader& reader, Draft& draft);

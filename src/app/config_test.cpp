@@ -214,6 +214,15 @@ TEST(Config, RefusesWrongTypesAndValues) {
          "cache.scope: 'tenant' is not known; known are namespace, user, global"},
         {"cache: { prefix: '' }", "cache.prefix: must have 1 to 128 characters"},
         {"cache: { prefix: \"a\\nb\" }", "cache.prefix: must have no line breaks"},
+        {"cache: { prefix: 'a b' }", "cache.prefix: must have no braces and no spaces"},
+        {"cache: { prefix: 'a{b' }", "cache.prefix: must have no braces and no spaces"},
+        {"sessions: { prefix: 'a}b' }", "sessions.prefix: must have no braces and no spaces"},
+        {"sessions: { prefix: '' }", "sessions.prefix: must have 1 to 128 characters"},
+        {"sessions: { prefix: \"a\\tb\" }", "sessions.prefix: must have no line breaks"},
+        {"sessions: { ttl: 0 }", "sessions.ttl: must be from 1000ms"},
+        {"sessions: { max_age: often }", "sessions.max_age: must be a duration"},
+        {"sessions: { max_size: 0 }", "sessions.max_size: must be from 1 to"},
+        {"cache: { fleet_flight: maybe }", "cache.fleet_flight: 'maybe' is not known"},
         {"cache: { prefix: true }", "cache.prefix: must be text; put 'true' in quotes"},
         {"store: { kind: mongo }", "store.kind: 'mongo' is not known"},
         {"store: { sqlite: { path: '' } }", "store.sqlite.path: must not be empty"},
@@ -370,16 +379,17 @@ TEST(Config, TakesUnsetVariablesOnlyWhereNothingUsesThem) {
 
 TEST(Config, PutsVariablesInAnyValue) {
     const Config config = good("server: { threads: \"${N}\", drain: \"${N}s\" }\n"
-                               "cache: { enabled: \"${FLAG}\", prefix: 'a${X}$b${X}$' }\n",
+                               "cache: { enabled: \"${FLAG}\" }\n"
+                               "limits: { llm: { message: 'a${X}$b${X}$' } }\n",
                                {{"N", "7"}, {"FLAG", "false"}, {"X", "${N}: [1]"}});
     EXPECT_EQ(config.server.threads, 7);
     EXPECT_EQ(config.server.drain, std::chrono::seconds(7));
     EXPECT_FALSE(config.cache.enabled);
-    EXPECT_EQ(config.cache.prefix, "a${N}: [1]$b${N}: [1]$");
+    EXPECT_EQ(config.llm.message, "a${N}: [1]$b${N}: [1]$");
 }
 
 TEST(Config, DoesNotReadVariablesTwiceNorShowThem) {
-    EXPECT_EQ(good("cache: { prefix: '${X}' }", {{"X", "${Y}"}}).cache.prefix, "${Y}");
+    EXPECT_EQ(good("limits: { llm: { message: '${X}' } }", {{"X", "${Y}"}}).llm.message, "${Y}");
     for (const auto* yaml : {"server: { threads: \"${X}\" }", "server: { drain: \"${X}\" }",
                              "cache: { scope: \"${X}\" }", "server: { listen: \"${X}\" }",
                              "providers: { openai: { api_key: \"${X} y\", base_url: \"${X}\" } }",

@@ -15,6 +15,8 @@ namespace larder::gateway {
 enum class ShareScope : std::uint8_t { kNamespace, kUser, kGlobal };
 enum class OnDisconnect : std::uint8_t { kCancel, kFinish };
 enum class RuleMode : std::uint8_t { kOn, kOff, kCoalesceOnly };
+/// One call for a whole fleet; kAuto: on with Redis, off over REST.
+enum class FleetFlight : std::uint8_t { kAuto, kOn, kOff };
 
 /// The first rule that matches a request decides; an empty pattern matches everything.
 struct CacheRule {
@@ -38,6 +40,7 @@ struct CacheConfig {
     ShareScope scope = ShareScope::kNamespace;
     std::vector<CacheRule> rules;
     OnDisconnect on_disconnect = OnDisconnect::kCancel;
+    FleetFlight fleet_flight = FleetFlight::kAuto;
 };
 
 struct Settings {

@@ -29,6 +29,7 @@ struct Url {
     std::string master_name;         // Sentinel's
     std::string sentinel_user;       // ?sentinel_user=…&sentinel_password=…
     std::string sentinel_password;
+    bool operator==(const Url&) const = default;
 };
 
 /// redis[s][+cluster|+sentinel]://[user[:password]@]host[:port][,host…][/database or /name][?…].
