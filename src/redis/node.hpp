@@ -33,11 +33,14 @@ struct NodeSettings {
 /// "breaker_open" nothing of the command has left this program, so that it may be sent elsewhere.
 class Node {
 public:
-    /// Any thread; connects in the background.
+    /// Any thread. Connects with the first command, or when it is started.
     Node(asio::io_context& context, NodeSettings settings);
     ~Node(); // as close(); on its thread, or when that no longer runs
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
+
+    /// Connects in the background from now on. Any thread.
+    void start();
 
     Task<Result<Reply>> run(Command command, std::chrono::microseconds within);
     /// As Client gives it: an error of the server is an Error, read by `error_of`.
