@@ -69,10 +69,11 @@ private:
 void write_blocks(std::string& out, std::span<const std::shared_ptr<const gateway::Block>> blocks,
                   ClientForm form) {
     for (const auto& block : blocks) {
-        if (form == ClientForm::kLlmStream) {
+        if (form == ClientForm::kLlmStream && !block->comment) {
             if (!block->text.empty())
                 protocol::write_llm_delta(out, block->text);
-        } else if (!block->usage_only || form == ClientForm::kNativeStreamWithUsage) {
+        } else if (block->comment || !block->usage_only ||
+                   form == ClientForm::kNativeStreamWithUsage) {
             out += block->raw;
         }
     }
@@ -108,17 +109,37 @@ Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
 Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) {
     const gateway::Directives& directives = inquiry.directives;
     const gateway::Settings& settings = *context.settings->gateway;
+    const Executor executor = context.exchange.executor();
     ClientForm form = ClientForm::kLlmPlain;
     std::optional<Sha256> alias;
+    std::optional<gateway::Alias> known;
+    gateway::LookedUp looked;
+    const std::int64_t looked_up_ms = clock_.epoch_ms();
     if (settings.cache.enabled && !directives.no_cache && !directives.no_store) {
         alias = gateway_.alias_key(settings, inquiry);
         if (auto found = gateway_.find_alias(*alias, directives, form)) {
             co_await reply_found(context, *std::move(found), form, Outcome::kHit);
             co_return;
         }
+        known = gateway_.known_alias(*alias);
+    }
+    // Bytes that were seen before need no second parse to be looked up.
+    if (known) {
+        if (auto running = gateway_.join_running(known->key, executor)) {
+            co_await follow(context, *std::move(running), known->form, Outcome::kCoalesced, {});
+            co_return;
+        }
+        looked = co_await gateway_.look_up(known->key, directives, !directives.only_if_cached,
+                                           context.store_budget);
+        if (looked.found && looked.found->fresh) {
+            co_await reply_found(context, *std::move(looked.found), known->form, Outcome::kHit);
+            co_return;
+        }
     }
     auto prepared = gateway_.prepare(context.settings->gateway, inquiry);
     if (!prepared) {
+        if (known)
+            gateway_.give_up(known->key, looked.claim);
         co_await reply_error(context, prepared.error());
         co_return;
     }
@@ -127,14 +148,18 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
     context.provider = prepared->target.provider->name;
     context.model = prepared->target.model;
     form = prepared->form;
-    std::optional<gateway::Found> stale;
-    if (prepared->may_read) {
-        auto found = co_await gateway_.look_up(*prepared, directives);
-        if (found && found->fresh) {
-            co_await reply_found(context, *std::move(found), form, Outcome::kHit);
+    if (known) {
+        prepared->looked_up_ms = looked_up_ms;
+    } else if (prepared->may_read) {
+        looked = co_await gateway_.look_up(prepared->key, directives,
+                                           prepared->may_join && !directives.only_if_cached,
+                                           context.store_budget);
+        if (looked.found && looked.found->fresh) {
+            co_await reply_found(context, *std::move(looked.found), form, Outcome::kHit);
             co_return;
         }
-        stale = std::move(found);
+    } else if (prepared->may_join && !directives.no_cache) {
+        looked.claim = co_await gateway_.claim(prepared->key, context.store_budget);
     }
     if (directives.only_if_cached) {
         const Outcome none = prepared->may_join ? Outcome::kMiss : Outcome::kBypass;
@@ -145,11 +170,13 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
         co_return;
     }
     const bool shared = prepared->may_join;
-    auto joined = gateway_.join(*std::move(prepared), directives, context.exchange.executor());
-    const Outcome outcome = !shared        ? Outcome::kBypass
-                            : joined.leads ? Outcome::kMiss
-                                           : Outcome::kCoalesced;
-    co_await follow(context, std::move(joined), form, outcome, std::move(stale));
+    const bool waits = !looked.claim.holder.empty(); // for another node, which asks already
+    auto joined =
+        gateway_.join(*std::move(prepared), directives, std::move(looked.claim), executor);
+    const Outcome outcome = !shared                  ? Outcome::kBypass
+                            : joined.leads && !waits ? Outcome::kMiss
+                                                     : Outcome::kCoalesced;
+    co_await follow(context, std::move(joined), form, outcome, std::move(looked.found));
 }
 
 Task<void> LlmRoutes::reply_found(Context& context, gateway::Found found, ClientForm form,
@@ -179,6 +206,7 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
     exchange.watch_gone([follower] { follower->signal.notify(); });
     gateway::Flight::News news;
     bool begun = false;
+    bool told = false; // anything but comments
     while (!exchange.gone()) {
         news.blocks.clear();
         if (!joined.flight->poll(*follower, news)) {
@@ -197,6 +225,8 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
             }
             std::string out;
             write_blocks(out, news.blocks, form);
+            told = told || std::ranges::any_of(news.blocks,
+                                               [](const auto& block) { return !block->comment; });
             co_await exchange.write(out);
         }
         if (news.end)
@@ -214,6 +244,8 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
     if (news.end->error) {
         context.error_code = name_of(news.end->error->code);
         co_await exchange.write(error_event(context.style, *news.end->error, context.request_id));
+    } else if (!told) {
+        co_await write_late(context, *news.end, form);
     } else if (form == ClientForm::kLlmStream) {
         std::string done;
         protocol::write_llm_done(done, gateway::make_llm_reply(*news.end->entry, *news.end->answer,
@@ -223,6 +255,23 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
     if (!news.end->error && news.end->entry)
         gateway_.record(outcome, *news.end->entry);
     co_await exchange.end_stream();
+}
+
+/// Ends a stream that has shown nothing but comments: with the whole answer, or as an error.
+Task<void> LlmRoutes::write_late(Context& context, const gateway::FlightEnd& end, ClientForm form) {
+    if (!end.entry) {
+        context.error_code = name_of(ErrorCode::kProviderRejected);
+        co_await context.exchange.write(
+            error_event(context.style,
+                        Error{.code = ErrorCode::kProviderRejected,
+                              .message = "the provider refused with status " +
+                                         std::to_string(end.provider_status)},
+                        context.request_id));
+        co_return;
+    }
+    const auto body = gateway::make_body(*end.entry, form, true);
+    co_await context.exchange.write(
+        body ? *body : error_event(context.style, body.error(), context.request_id));
 }
 
 /// Answers a client that has got nothing yet, now that the flight is over.

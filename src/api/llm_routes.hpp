@@ -21,6 +21,8 @@ private:
                            gateway::Outcome outcome);
     Task<void> follow(Context& context, gateway::Gateway::Joined joined, gateway::ClientForm form,
                       gateway::Outcome outcome, std::optional<gateway::Found> stale);
+    Task<void> write_late(Context& context, const gateway::FlightEnd& end,
+                          gateway::ClientForm form);
     Task<void> reply_end(Context& context, const gateway::FlightEnd& end, gateway::ClientForm form,
                          gateway::Outcome outcome, std::optional<gateway::Found> stale);
 

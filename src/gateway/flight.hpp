@@ -28,6 +28,7 @@ struct Block {
     std::string raw;         // as the provider sent it
     std::string text;        // what it adds to the first choice's text
     bool usage_only = false; // kept from clients that did not ask for usage
+    bool comment = false;    // of ours, while nothing has come
 };
 
 /// How a flight ended. One of: an entry, a provider's error answer, an Error.
@@ -38,6 +39,7 @@ struct FlightEnd {
     bool terminated = true;  // a stream's terminal event was seen; else the answer is not kept
     bool truncated = false;  // the entry lacks the body of a stream that was too large to be kept
     bool from_cache = false; // the entry was kept by an earlier flight
+    bool kept_elsewhere = false;        // another node got the entry, and has kept it for all
     std::shared_ptr<BudgetShare> share; // of a plain answer, as long as somebody writes it
     int provider_status = 0;
     std::string provider_body;

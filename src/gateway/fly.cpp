@@ -2,8 +2,10 @@
 // whole answer.
 #include "base/hash.hpp"
 #include "base/text.hpp"
+#include "gateway/fleet.hpp"
 #include "gateway/gateway.hpp"
-#include "gateway/sse_blocks.hpp"
+#include "gateway/make_entry.hpp"
+#include "gateway/stream_pump.hpp"
 #include "provider/caller.hpp"
 
 #include <array>
@@ -15,9 +17,6 @@ constexpr std::size_t kLargestPlain = 64ULL << 20; // of an answer that is read 
 /// How long a provider may take to end its body after the answer's own end.
 constexpr std::chrono::milliseconds kAfterTheEnd{1000};
 constexpr std::size_t kLargestError = 1ULL << 20;
-constexpr std::size_t kLargestBlock = 4ULL << 20;
-constexpr std::size_t kLargestStream = 256ULL
-                                       << 20; // what its reader puts together is kept until its end
 
 /// The provider's fields that come through to the client.
 http::OwnedFields kept_fields(const http::Fields& fields, int status) {
@@ -35,58 +34,6 @@ http::OwnedFields kept_fields(const http::Fields& fields, int status) {
             kept.emplace_back("x-larder-upstream-request-id", field.value);
     }
     return kept;
-}
-
-std::unexpected<Error> unreadable(const Prepared& prepared, std::string_view why) {
-    return fail(ErrorCode::kProviderUnreadable,
-                "provider " + prepared.target.provider->name +
-                    " sent an answer that can't be read: " + std::string(why));
-}
-
-/// What the answer cost, and whether that is known.
-void set_figures(cache::Entry& entry, const Prepared& prepared, const protocol::Answer* answer) {
-    const provider::Provider& provider = *prepared.target.provider;
-    if (answer != nullptr && answer->usage) {
-        entry.usage = *answer->usage;
-    } else {
-        entry.usage.input = llm::estimate_tokens(prepared.call.prompt_bytes);
-        entry.usage.output =
-            llm::estimate_tokens(answer != nullptr ? answer->text.size() : entry.body.size());
-        entry.usage.exact = false;
-    }
-    const llm::Price* price =
-        prepared.settings->catalog.prices.find(provider.vendor, prepared.target.model);
-    entry.priced = price != nullptr;
-    if (price != nullptr)
-        entry.cost = llm::cost_of(*price, entry.usage);
-}
-
-cache::EntryPtr make_entry(const Prepared& prepared, std::int64_t now_ms, std::string_view body,
-                           cache::PrimaryForm form, const protocol::Answer* answer) {
-    auto entry = std::make_shared<cache::Entry>();
-    // Jitter only shortens: entries made together must not end together.
-    const std::int64_t ttl = prepared.ttl.count();
-    const std::int64_t jitter =
-        ttl / 20 > 0
-            ? static_cast<std::int64_t>(random_u64() % static_cast<std::uint64_t>(ttl / 20))
-            : 0;
-    entry->asked_ms = prepared.looked_up_ms;
-    entry->created_ms = now_ms;
-    entry->fresh_until_ms = now_ms + ttl - jitter;
-    entry->stale_until_ms = entry->fresh_until_ms + prepared.settings->cache.stale_if_error.count();
-    entry->name_space = prepared.name_space;
-    entry->provider = prepared.target.provider->name;
-    entry->model = prepared.target.model;
-    entry->generations = prepared.generations;
-    entry->dialect = static_cast<std::uint8_t>(prepared.target.provider->dialect);
-    entry->form = form;
-    entry->body = body;
-    if (answer != nullptr) {
-        entry->answer_model = answer->model;
-        entry->finish_reason = answer->finish_reason;
-    }
-    set_figures(*entry, prepared, answer);
-    return entry;
 }
 
 /// A provider's error text, without anything that looks like a key, and without ours.
@@ -182,109 +129,6 @@ Task<Result<void>> read_plain(provider::ProviderCall& call, MemoryBudget& budget
     co_return Result<void>();
 }
 
-/// Takes blocks out of the stream's bytes, reads their events, and hands them to the flight.
-class StreamPump {
-public:
-    StreamPump(Flight& flight, const Prepared& prepared, MemoryBudget& budget,
-               http::OwnedFields fields)
-        : flight_(flight), share_(budget), fields_(std::move(fields)), prepared_(prepared),
-          reader_(protocol::make_stream_reader(prepared.target.provider->dialect)) {}
-
-    std::string& pending() { return pending_; }
-
-    /// Everything in `pending` that is a whole block.
-    Result<void> pump() {
-        std::size_t used = 0;
-        while (const std::size_t length =
-                   sse_block_length(std::string_view(pending_).substr(used), scanned_)) {
-            LARDER_CHECK(take(pending_.substr(used, length)));
-            used += length;
-            scanned_ = 0;
-        }
-        pending_.erase(0, used);
-        if (pending_.size() > kLargestBlock)
-            return unreadable(prepared_, "an event of its stream is too large");
-        return {};
-    }
-
-    Result<void> finish() {
-        if (pending_.find_first_not_of("\r\n") != std::string::npos) {
-            pending_ += "\n\n";
-            LARDER_CHECK(pump());
-        }
-        terminated_ = reader_->answer().ended;
-        reader_->finish_at_eof();
-        if (!reader_->answer().ended) {
-            return fail(ErrorCode::kProviderUnavailable,
-                        "provider " + prepared_.target.provider->name +
-                            " ended its stream before the answer's end");
-        }
-        return {};
-    }
-
-    [[nodiscard]] const protocol::Answer& answer() const { return reader_->answer(); }
-    /// Everything so far, unless it was too much to be kept.
-    std::string take_all() { return truncated_ ? std::string() : std::move(all_); }
-    [[nodiscard]] bool has_ended() const { return reader_->answer().ended; }
-    [[nodiscard]] bool is_truncated() const { return truncated_; }
-    /// Whether the protocol's own terminal event was seen: some vendors just end.
-    [[nodiscard]] bool is_terminated() const { return terminated_; }
-
-private:
-    Result<void> take(std::string raw) {
-        constexpr std::size_t kTerminatorBytes = 64;
-        if (has_ended() && (raw.size() > kTerminatorBytes || !raw.contains("data: [DONE]")))
-            return {}; // nothing after the answer's end is anybody's, but a vendor's second one
-        all_bytes_ += raw.size();
-        if (all_bytes_ > kLargestStream)
-            return unreadable(prepared_, "its stream has no end");
-        // What the reader puts together stays until the end.
-        if (!share_.grow(raw.size()))
-            return fail(ErrorCode::kOverloaded, "too many bytes are in flight");
-        events_.clear();
-        LARDER_CHECK(decoder_.feed(raw, events_));
-        Block block;
-        for (const http::SseEvent& event : events_) {
-            auto text = reader_->read(event);
-            if (!text)
-                return std::unexpected(
-                    std::move(text).error().with("provider " + prepared_.target.provider->name));
-            block.text += *text;
-            block.usage_only =
-                block.usage_only ||
-                !protocol::is_for_client(prepared_.target.provider->dialect, event, false);
-        }
-        if (!truncated_ && all_.size() + raw.size() <= prepared_.settings->cache.max_entry)
-            all_ += raw;
-        else
-            truncated_ = true;
-        // Only a first event, or a comment, begins the stream: what breaks before it is still a
-        // plain error.
-        const bool is_shown = !events_.empty() || raw.starts_with(':');
-        if (!begun_ && !is_shown)
-            return {};
-        if (!std::exchange(begun_, true))
-            flight_.begin_stream(std::move(fields_));
-        block.raw = std::move(raw);
-        return flight_.append(std::move(block));
-    }
-
-    Flight& flight_;
-    BudgetShare share_;
-    std::size_t all_bytes_ = 0;
-    http::OwnedFields fields_; // of the provider's head, until the stream begins
-    const Prepared& prepared_;
-    std::unique_ptr<protocol::StreamReader> reader_;
-    http::SseDecoder decoder_;
-    std::vector<http::SseEvent> events_;
-    std::string pending_;
-    std::size_t scanned_ = 0; // of its first block: whole lines without an end
-    std::string all_;         // up to the largest entry
-    bool truncated_ = false;
-    bool terminated_ = false;
-    bool begun_ = false;
-};
-
 Task<Result<void>> read_stream(provider::ProviderCall& call, Flight& flight, MemoryBudget& budget,
                                const Prepared& prepared, const Clock& clock, FlightEnd& end) {
     StreamPump pump(flight, prepared, budget, end.provider_fields);
@@ -353,30 +197,85 @@ Task<Result<void>> Gateway::fetch(provider::ProviderCall& call, Flight& flight,
     co_return co_await read_plain(call, parts_.budget, prepared, parts_.clock, end);
 }
 
-Task<void> Gateway::fly(std::shared_ptr<Flight> flight, Prepared prepared) {
+Task<void> Gateway::fly(std::shared_ptr<Flight> flight, Prepared prepared, Claim claim) {
     auto end = std::make_shared<FlightEnd>();
     if (prepared.may_read && find_again(prepared, *end)) {
-        table_.erase(prepared.key, flight.get());
-        flight->end(std::move(end));
-        co_return;
+        give_up(prepared.key, claim);
+    } else {
+        try {
+            if (claim.holder.empty() || !co_await wait_for_another(flight, prepared, claim, *end))
+                co_await ask(flight, prepared, std::move(claim.lease), *end);
+        } catch (
+            const std::exception&) { // out of memory, most likely; who waits must not wait for ever
+            end->entry = nullptr;
+            end->error = Error{.code = ErrorCode::kInternal, .message = "internal error"};
+        }
     }
+    if (prepared.may_join)
+        table_.erase(prepared.key, flight.get());
+    flight->end(std::move(end));
+}
+
+/// Calls the provider, and keeps a whole answer before anybody can miss it.
+Task<void> Gateway::ask(std::shared_ptr<Flight> flight, const Prepared& prepared, std::string lease,
+                        FlightEnd& end) {
+    std::optional<LeaseHolder> holder;
+    if (!lease.empty())
+        holder.emplace(*parts_.store, prepared.key, lease, flight,
+                       thread_state().context.get_executor());
     provider::ProviderCall call(thread_state().context);
     flight->on_abandoned([&call] { call.cancel(); });
     try {
-        auto outcome = co_await fetch(call, *flight, prepared, *end);
+        auto outcome = co_await fetch(call, *flight, prepared, end);
         if (!outcome) {
-            end->error = std::move(outcome).error();
-            end->error->message = masked(prepared, end->error->message);
+            end.error = std::move(outcome).error();
+            end.error->message = masked(prepared, end.error->message);
         }
-    } catch (
-        const std::exception&) { // out of memory, most likely; who waits must not wait for ever
-        end->entry = nullptr;
-        end->error = Error{.code = ErrorCode::kInternal, .message = "internal error"};
+    } catch (const std::exception&) {
+        end.entry = nullptr;
+        end.error = Error{.code = ErrorCode::kInternal, .message = "internal error"};
     }
     flight->on_abandoned(nullptr);
-    end->provider_wait_us = call.waited_us();
-    finish_flight(*flight, prepared, *end, call.tries());
-    flight->end(std::move(end));
+    end.provider_wait_us = call.waited_us();
+    if (call.tries() > 0) {
+        ledger::Record record{.outcome = ledger::Outcome::kCall};
+        record.upstream_calls = call.tries();
+        if (end.entry) {
+            record.input_tokens = end.entry->usage.prompt();
+            record.output_tokens = end.entry->usage.output;
+            record.spent_picodollars = end.entry->cost.picodollars;
+        }
+        parts_.ledger.record(record);
+    }
+    const bool kept = keep(prepared, end, lease);
+    if (holder)
+        holder->finish(shared_end(end, kept));
+}
+
+/// Follows the node that holds the lease. False when this one is to ask after all: then the claim
+/// holds what it may do that under.
+Task<bool> Gateway::wait_for_another(std::shared_ptr<Flight> flight, const Prepared& prepared,
+                                     Claim& claim, FlightEnd& end) {
+    AwaitParts parts{.store = *parts_.store,
+                     .budget = parts_.budget,
+                     .clock = parts_.clock,
+                     .store_wait = parts_.store_wait,
+                     .executor = thread_state().context.get_executor(),
+                     .is_good = [this, &prepared](const cache::EntryPtr& entry) {
+                         const auto found = judge(prepared.key, entry, {});
+                         return found && found->fresh;
+                     }};
+    auto awaited = co_await await_holder(std::move(parts), flight, prepared,
+                                         std::exchange(claim.holder, {}), end);
+    claim.lease = std::move(awaited.lease);
+    if (awaited.outcome == Awaited::Outcome::kLeads)
+        co_return false;
+    if (end.entry && end.kept_elsewhere && is_current(*end.entry) && !end.truncated) {
+        parts_.memory.put(prepared.key, end.entry);
+        if (epochs_.of(prepared.key) != prepared.epoch)
+            parts_.memory.erase(prepared.key);
+    }
+    co_return true;
 }
 
 /// Whether a request that began later (with no-cache, say) has kept its answer already.
@@ -398,31 +297,32 @@ bool Gateway::find_again(const Prepared& prepared, FlightEnd& end) const {
     return true;
 }
 
-/// Keeps a whole answer, then takes the flight out of the table: who comes between finds the entry.
-void Gateway::finish_flight(const Flight& flight, const Prepared& prepared, const FlightEnd& end,
-                            int tries) {
-    ledger::Record record{.outcome = ledger::Outcome::kCall};
-    record.upstream_calls = tries;
-    if (end.entry) {
-        const cache::Entry& entry = *end.entry;
-        record.input_tokens = entry.usage.prompt();
-        record.output_tokens = entry.usage.output;
-        record.spent_picodollars = entry.cost.picodollars;
-        const bool fits = !end.truncated && end.terminated &&
-                          entry.body.size() <= prepared.settings->cache.max_entry;
-        const bool current =
-            entry.generations == generations_of(entry.name_space.view(), entry.model.view());
-        if (prepared.may_keep && fits && current && end.answer &&
-            protocol::may_be_kept(*end.answer, prepared.call) && !is_overtaken(prepared)) {
-            parts_.memory.put(prepared.key, end.entry);
-            if (parts_.store != nullptr)
-                parts_.store->put(prepared.key, end.entry);
-        }
+/// Whether no purge has ended it.
+bool Gateway::is_current(const cache::Entry& entry) const {
+    return entry.generations == generations_of(entry.name_space.view(), entry.model.view());
+}
+
+/// Keeps an answer that may be kept, here and in the store; ends the lease in any case.
+bool Gateway::keep(const Prepared& prepared, const FlightEnd& end, const std::string& lease) {
+    const bool whole = end.entry && !end.truncated && end.terminated &&
+                       end.entry->body.size() <= prepared.settings->cache.max_entry;
+    const bool keeps = prepared.may_keep && whole && is_current(*end.entry) && end.answer &&
+                       protocol::may_be_kept(*end.answer, prepared.call) && !is_overtaken(prepared);
+    if (!keeps) {
+        give_up(prepared.key, {.lease = lease, .holder = {}});
+        return false;
     }
-    if (tries > 0)
-        parts_.ledger.record(record);
-    if (prepared.may_join)
-        table_.erase(prepared.key, &flight);
+    end.entry->confirmed_ms = parts_.clock.epoch_ms();
+    parts_.memory.put(prepared.key, end.entry);
+    if (parts_.store == nullptr)
+        return true;
+    if (epochs_.of(prepared.key) != prepared.epoch)
+        parts_.memory.erase(prepared.key); // another node was faster; the store knows who is newer
+    if (lease.empty())
+        parts_.store->put(prepared.key, end.entry);
+    else
+        parts_.store->put_leased(prepared.key, end.entry, lease);
+    return true;
 }
 
 } // namespace larder::gateway

@@ -74,10 +74,15 @@ std::optional<Found> Gateway::find_alias(const Sha256& alias, const Directives& 
     if (!entry)
         return std::nullopt;
     auto found = judge(known->key, std::move(entry), directives);
-    if (!found || !found->fresh)
+    if (!found || !found->fresh || !is_confirmed(*found->entry))
         return std::nullopt;
     form = known->form;
     return found;
+}
+
+std::optional<Alias> Gateway::known_alias(const Sha256& alias) {
+    const Alias* known = thread_state().aliases.find(alias);
+    return known == nullptr ? std::nullopt : std::optional(*known);
 }
 
 void Gateway::learn_alias(const Sha256& alias, const Prepared& prepared) {
@@ -105,29 +110,76 @@ std::optional<Found> Gateway::judge(const llm::Fingerprint& key, cache::EntryPtr
     return std::nullopt;
 }
 
-Task<std::optional<Found>> Gateway::look_up(const Prepared& prepared,
-                                            const Directives& directives) {
-    if (auto entry = parts_.memory.get(prepared.key)) {
-        auto found = judge(prepared.key, std::move(entry), directives);
-        if (found)
-            co_return found;
-    }
-    if (parts_.store == nullptr || !parts_.store->may_have(prepared.key))
-        co_return std::nullopt;
-    auto stored = co_await parts_.store->get(prepared.key);
-    if (!stored || *stored == nullptr)
-        co_return std::nullopt; // a failing store is never in the way; its health is said elsewhere
-    auto found = judge(prepared.key, *stored, directives);
-    if (found && found->fresh)
-        parts_.memory.put(prepared.key, *stored);
-    co_return found;
+/// Whether no other node can have put a newer answer in this one's place, unseen.
+bool Gateway::is_confirmed(const cache::Entry& entry) const {
+    return parts_.store == nullptr || entry.confirmed_ms >= parts_.store->confirmed_since_ms();
 }
 
-Gateway::Joined Gateway::join(Prepared prepared, const Directives& directives, Executor executor) {
+Task<LookedUp> Gateway::look_up(llm::Fingerprint key, const Directives& directives,
+                                bool wants_lease, async::TimeBudget& budget) {
+    LookedUp looked;
+    if (auto entry = parts_.memory.get(key))
+        looked.found = judge(key, std::move(entry), directives);
+    const bool has_fresh = looked.found && looked.found->fresh;
+    if (looked.found && is_confirmed(*looked.found->entry) && (has_fresh || !shares_flights()))
+        co_return looked;
+    if (parts_.store == nullptr || !parts_.store->may_have(key))
+        co_return looked;
+    const bool asks_lease = wants_lease && !has_fresh && shares_flights();
+    const std::int64_t asked_ms = parts_.clock.epoch_ms();
+    const std::uint64_t epoch = epochs_.of(key);
+    auto answer = co_await parts_.store->look_up(key, asks_lease, budget);
+    if (!answer)
+        co_return looked; // a failing store is never in the way; its health is said elsewhere
+    looked.claim = {.lease = std::move(answer->lease), .holder = std::move(answer->holder)};
+    if (!answer->entry) {
+        if (looked.found) // nobody knows better
+            looked.found->entry->confirmed_ms = asked_ms;
+        co_return looked;
+    }
+    answer->entry->confirmed_ms = asked_ms;
+    auto stored = judge(key, answer->entry, directives);
+    if (stored && stored->fresh) {
+        parts_.memory.put(key, stored->entry);
+        if (epochs_.of(key) != epoch)
+            parts_.memory.erase(key); // overtaken while it was on its way
+    }
+    if (stored && (stored->fresh || !has_fresh))
+        looked.found = std::move(stored);
+    if (asks_lease && !(looked.found && looked.found->fresh))
+        looked.claim = co_await claim(key, budget);
+    co_return looked;
+}
+
+Task<Claim> Gateway::claim(llm::Fingerprint key, async::TimeBudget& budget) {
+    if (!shares_flights())
+        co_return Claim{};
+    auto answer = co_await parts_.store->lease(key, budget);
+    if (!answer)
+        co_return Claim{};
+    co_return Claim{.lease = std::move(answer->lease), .holder = std::move(answer->holder)};
+}
+
+void Gateway::give_up(const llm::Fingerprint& key, const Claim& claim) {
+    if (!claim.lease.empty())
+        parts_.store->release(key, claim.lease);
+}
+
+std::optional<Gateway::Joined> Gateway::join_running(const llm::Fingerprint& key,
+                                                     Executor executor) {
+    auto found = table_.join(key, executor);
+    if (!found.flight)
+        return std::nullopt;
+    return Joined{std::move(found.flight), std::move(found.follower), false};
+}
+
+Gateway::Joined Gateway::join(Prepared prepared, const Directives& directives, Claim claim,
+                              Executor executor) {
     if (prepared.may_join && !directives.no_cache) {
-        auto found = table_.join(prepared.key, executor);
-        if (found.flight)
-            return {std::move(found.flight), std::move(found.follower), false};
+        if (auto running = join_running(prepared.key, executor)) {
+            give_up(prepared.key, claim);
+            return *std::move(running);
+        }
     }
     const bool outlives =
         prepared.settings->cache.on_disconnect == OnDisconnect::kFinish && prepared.may_keep;
@@ -135,13 +187,15 @@ Gateway::Joined Gateway::join(Prepared prepared, const Directives& directives, E
                                           prepared.settings->cache.max_entry, outlives);
     if (!prepared.may_join) {
         auto follower = fresh->follow(executor);
-        async::spawn("flight", executor, fly(fresh, std::move(prepared)));
+        async::spawn("flight", executor, fly(fresh, std::move(prepared), {}));
         return {std::move(fresh), std::move(follower), true};
     }
     auto joined = table_.join_or_put(prepared.key, fresh, executor, directives.no_cache);
     const bool leads = joined.flight == fresh;
     if (leads)
-        async::spawn("flight", executor, fly(fresh, std::move(prepared)));
+        async::spawn("flight", executor, fly(fresh, std::move(prepared), std::move(claim)));
+    else
+        give_up(prepared.key, claim);
     return {std::move(joined.flight), std::move(joined.follower), leads};
 }
 
@@ -181,6 +235,13 @@ void Gateway::raise(cache::PurgeScope scope) {
     const cache::Purge purge = parts_.purges.raise(std::move(scope), parts_.clock.epoch_ms());
     if (parts_.store != nullptr)
         parts_.store->purged(purge.scope, purge.generation);
+}
+
+void Gateway::overwritten(const llm::Fingerprint& key, std::int64_t asked_ms) {
+    epochs_.move(key);
+    const auto entry = parts_.memory.get(key);
+    if (entry && entry->asked_ms < asked_ms)
+        parts_.memory.erase(key);
 }
 
 void Gateway::purge(std::string_view name_space, std::string_view model) {

@@ -3,12 +3,14 @@
 #pragma once
 
 #include "async/runtime.hpp"
+#include "async/time_budget.hpp"
 #include "base/budget.hpp"
 #include "base/time.hpp"
 #include "cache/memory_store.hpp"
 #include "cache/store.hpp"
 #include "gateway/alias_table.hpp"
 #include "gateway/directives.hpp"
+#include "gateway/fill_epochs.hpp"
 #include "gateway/flight.hpp"
 #include "gateway/flight_table.hpp"
 #include "gateway/purge_table.hpp"
@@ -57,6 +59,7 @@ struct Prepared {
     std::chrono::milliseconds ttl{0};
     ClientForm form = ClientForm::kLlmPlain;
     std::int64_t looked_up_ms = 0; // when the cache was asked
+    std::uint64_t epoch = 0;       // of the key's fills, then
     bool may_read = false;         // the cache may answer
     bool may_join = false;         // the flight may be shared
     bool may_keep = false;         // the answer may be kept
@@ -69,6 +72,18 @@ struct Found {
     bool fresh = false; // false: only if the provider fails
 };
 
+/// Which node asks the provider, where several share a store. Both empty: this one, unasked.
+struct Claim {
+    std::string lease;  // this one, under this token
+    std::string holder; // another request has this lease
+};
+
+/// What memory and store have for a key.
+struct LookedUp {
+    std::optional<Found> found;
+    Claim claim; // where nothing fresh was found, and it was asked for
+};
+
 struct GatewayParts {
     async::Runtime& runtime;
     const Clock& clock;
@@ -78,6 +93,8 @@ struct GatewayParts {
     ledger::Ledger& ledger;
     MemoryBudget& budget;
     http::ProxySettings proxy;
+    /// Of one question to the store outside a client's request.
+    std::chrono::microseconds store_wait{250'000};
 };
 
 class Gateway {
@@ -92,13 +109,25 @@ public:
     [[nodiscard]] std::optional<Found> find_alias(const Sha256& alias, const Directives& directives,
                                                   ClientForm& form);
     void learn_alias(const Sha256& alias, const Prepared& prepared);
+    /// The key that the same bytes had before on this thread, and the form that they asked for.
+    [[nodiscard]] std::optional<Alias> known_alias(const Sha256& alias);
 
     /// Reads, routes, rewrites, and makes the key. The Error is the caller's fault, or names a
     /// provider that is missing.
     Result<Prepared> prepare(std::shared_ptr<const Settings> settings,
                              const Inquiry& inquiry) const;
-    /// Memory, then the store. May suspend for the store's deadline.
-    Task<std::optional<Found>> look_up(const Prepared& prepared, const Directives& directives);
+    /// Memory, then the store; there also for the lease of the key if `wants_lease`. May suspend
+    /// for what the budget has left.
+    Task<LookedUp> look_up(llm::Fingerprint key, const Directives& directives, bool wants_lease,
+                           async::TimeBudget& budget);
+    /// The lease of a key whose entry, if there is one, is of no use here.
+    Task<Claim> claim(llm::Fingerprint key, async::TimeBudget& budget);
+    /// A lease that was taken for nothing.
+    void give_up(const llm::Fingerprint& key, const Claim& claim);
+    /// Whether nodes share a store that can say who asks the provider.
+    [[nodiscard]] bool shares_flights() const {
+        return parts_.store != nullptr && parts_.store->has_leases();
+    }
 
     struct Joined {
         std::shared_ptr<Flight> flight;
@@ -106,7 +135,9 @@ public:
         bool leads = false;
     };
     /// Joins the flight for the same key, or starts one on this thread.
-    Joined join(Prepared prepared, const Directives& directives, Executor executor);
+    Joined join(Prepared prepared, const Directives& directives, Claim claim, Executor executor);
+    /// Joins the flight for a key if there is one on this node.
+    std::optional<Joined> join_running(const llm::Fingerprint& key, Executor executor);
 
     /// The bytes of a found entry in the form that the client wants; what is made here counts for
     /// the memory tier.
@@ -117,6 +148,8 @@ public:
     /// Ends everything that is in the cache under `name_space` and `model` (empty: all): here at
     /// once, in programs that share the store as soon as they see it there.
     void purge(std::string_view name_space, std::string_view model);
+    /// Another node has put an answer that was asked for at `asked_ms` in an older one's place.
+    void overwritten(const llm::Fingerprint& key, std::int64_t asked_ms);
 
     [[nodiscard]] provider::Breakers& breakers() { return breakers_; }
     [[nodiscard]] std::size_t flights() const { return table_.size(); }
@@ -135,18 +168,24 @@ private:
                                                     std::string_view model) const;
     [[nodiscard]] std::optional<Found> judge(const llm::Fingerprint& key, cache::EntryPtr entry,
                                              const Directives& directives) const;
-    Task<void> fly(std::shared_ptr<Flight> flight, Prepared prepared);
+    [[nodiscard]] bool is_confirmed(const cache::Entry& entry) const;
+    Task<void> fly(std::shared_ptr<Flight> flight, Prepared prepared, Claim claim);
+    Task<void> ask(std::shared_ptr<Flight> flight, const Prepared& prepared, std::string lease,
+                   FlightEnd& end);
+    Task<bool> wait_for_another(std::shared_ptr<Flight> flight, const Prepared& prepared,
+                                Claim& claim, FlightEnd& end);
     Task<Result<void>> fetch(provider::ProviderCall& call, Flight& flight, const Prepared& prepared,
                              FlightEnd& end);
+    [[nodiscard]] bool is_current(const cache::Entry& entry) const;
     [[nodiscard]] bool is_overtaken(const Prepared& prepared) const;
     [[nodiscard]] bool find_again(const Prepared& prepared, FlightEnd& end) const;
     void raise(cache::PurgeScope scope);
-    void finish_flight(const Flight& flight, const Prepared& prepared, const FlightEnd& end,
-                       int tries);
+    bool keep(const Prepared& prepared, const FlightEnd& end, const std::string& lease);
 
     GatewayParts parts_;
     std::vector<std::unique_ptr<ThreadState>> threads_;
     FlightTable table_;
+    FillEpochs epochs_;
     provider::Breakers breakers_;
 };
 

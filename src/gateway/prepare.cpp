@@ -133,10 +133,11 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
     // key leaves out.
     if (inquiry.dialect == provider.dialect && prepared.call.model == prepared.target.model) {
         prepared.key = make_key(prepared, inquiry, body.root());
-        return prepared;
+    } else {
+        LARDER_TRY(const json::Document effective, json::parse(prepared.upstream_body));
+        prepared.key = make_key(prepared, inquiry, effective.root());
     }
-    LARDER_TRY(const json::Document effective, json::parse(prepared.upstream_body));
-    prepared.key = make_key(prepared, inquiry, effective.root());
+    prepared.epoch = epochs_.of(prepared.key);
     return prepared;
 }
 

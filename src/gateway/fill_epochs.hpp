@@ -1,0 +1,28 @@
+// Counts, by shard of the keys, how often another node has put a newer answer in an older one's
+// place: a fill of the memory tier that was overtaken by one takes itself out again. Any thread.
+#pragma once
+
+#include "llm/fingerprint.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+namespace larder::gateway {
+
+/// The order that makes it right: who overwrites moves the epoch, then erases; who fills reads the
+/// epoch, asks the store, puts, and erases if the epoch has moved.
+class FillEpochs {
+public:
+    [[nodiscard]] std::uint64_t of(const llm::Fingerprint& key) const {
+        return epochs_[key[0]].load(std::memory_order_acquire);
+    }
+    void move(const llm::Fingerprint& key) {
+        epochs_[key[0]].fetch_add(1, std::memory_order_acq_rel);
+    }
+
+private:
+    std::array<std::atomic<std::uint64_t>, 256> epochs_{};
+};
+
+} // namespace larder::gateway

@@ -1,0 +1,54 @@
+// Takes blocks out of a stream's bytes, reads their events, and hands them to the flight. Lives in
+// the frame of the flight's coroutine.
+#pragma once
+
+#include "gateway/gateway.hpp"
+#include "http/sse.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace larder::gateway {
+
+class StreamPump {
+public:
+    StreamPump(Flight& flight, const Prepared& prepared, MemoryBudget& budget,
+               http::OwnedFields fields);
+
+    std::string& pending() { return pending_; }
+    /// Everything in `pending` that is a whole block. kProviderUnreadable, kProviderRejected (an
+    /// error event), kOverloaded.
+    Result<void> pump();
+    /// At the end of the bytes: kProviderUnavailable unless the answer has ended.
+    Result<void> finish();
+
+    [[nodiscard]] const protocol::Answer& answer() const { return reader_->answer(); }
+    /// Everything so far, unless it was too much to be kept.
+    std::string take_all() { return truncated_ ? std::string() : std::move(all_); }
+    [[nodiscard]] bool has_begun() const { return begun_; }
+    [[nodiscard]] bool has_ended() const { return reader_->answer().ended; }
+    [[nodiscard]] bool is_truncated() const { return truncated_; }
+    /// Whether the protocol's own terminal event was seen: some vendors just end.
+    [[nodiscard]] bool is_terminated() const { return terminated_; }
+
+private:
+    Result<void> take(std::string raw);
+
+    Flight& flight_;
+    BudgetShare share_;
+    std::size_t all_bytes_ = 0;
+    http::OwnedFields fields_; // of the provider's head, until the stream begins
+    const Prepared& prepared_;
+    std::unique_ptr<protocol::StreamReader> reader_;
+    http::SseDecoder decoder_;
+    std::vector<http::SseEvent> events_;
+    std::string pending_;
+    std::size_t scanned_ = 0; // of its first block: whole lines without an end
+    std::string all_;         // up to the largest entry
+    bool truncated_ = false;
+    bool terminated_ = false;
+    bool begun_ = false;
+};
+
+} // namespace larder::gateway
