@@ -64,10 +64,10 @@ local session, index, oldest = KEYS[1], KEYS[2], KEYS[3]
 local hash, ttl, max_age = ARGV[1], ARGV[6], ARGV[7]
 local made = {id = ARGV[2], user = ARGV[4], created = text(now), accessed = text(now),
               expires = text(expiry(now, ttl, max_age)), version = '1'}
-redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
-local is_full = redis.call('ZCARD', index) >= tonumber(ARGV[8])
+local alive = '(' .. text(now)
+local is_full = redis.call('ZCOUNT', index, alive, '+inf') >= tonumber(ARGV[8])
 if is_full then
-  local first = redis.call('ZRANGE', index, 0, 0)[1]
+  local first = redis.call('ZRANGEBYSCORE', index, alive, '+inf', 'LIMIT', 0, 1)[1]
   if first ~= ARGV[9] then return {'full', first} end
 end
 redis.call('HSET', session, 'id', made.id, 'space', ARGV[3], 'user', made.user, 'data', ARGV[5],
@@ -84,8 +84,9 @@ local key, index, hash = KEYS[1], KEYS[2], ARGV[1]
 local session, why = load(key, index, hash, ARGV[2], '')
 if not session then return why end
 if not begin_anew(session, key, index, hash, ARGV[3], ARGV[4]) then return {'none'} end
-redis.call('HSET', key, 'accessed', session.accessed, 'expires', session.expires)
+-- In this order it works on a full server too, which refuses no write after a first one.
 redis.call('PEXPIREAT', key, session.expires)
+redis.call('HSET', key, 'accessed', session.accessed, 'expires', session.expires)
 keep_in_index(index, hash, session.expires)
 return answer(session, session.data)
 )";
