@@ -142,7 +142,7 @@ http::Response OperationRoutes::ready() const {
             body += ',';
         add_text(body += '{', "name", one.name);
         add_text(body += ',', "kind", one.kind);
-        add_text(body += ',', "state", one.ok ? "ok" : "unavailable");
+        add_text(body += ',', "state", one.ok ? "ok" : one.degraded ? "degraded" : "unavailable");
         if (!one.ok)
             add_text(body += ',', "reason", one.reason);
         body += '}';

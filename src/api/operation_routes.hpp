@@ -19,7 +19,8 @@ struct Dependency {
     std::string name; // "store"
     std::string kind; // "sqlite"
     bool ok = true;
-    std::string reason; // where it is not ok
+    bool degraded = false; // where it is not ok: it goes on in a lesser way
+    std::string reason;    // likewise
 };
 
 class OperationRoutes {

@@ -2,8 +2,6 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "cache/backends.hpp"
-#include "session/backends.hpp"
 
 #include <malloc.h>
 
@@ -18,41 +16,6 @@ std::size_t thread_count(const Config& config) {
     if (config.server.threads > 0)
         return static_cast<std::size_t>(config.server.threads);
     return std::max(1U, std::thread::hardware_concurrency());
-}
-
-std::string database_path(const Config& config) {
-    return config.store == StoreKind::kSqlite ? config.sqlite_path : "";
-}
-
-void log_health(std::string_view dependency, bool ok, std::string_view reason) {
-    if (ok)
-        log::Line(log::Level::kInfo, "a dependency works again")
-            .text("dependency", dependency)
-            .text("kind", "sqlite");
-    else
-        log::Line(log::Level::kWarn, "a dependency is unavailable; serving on without it")
-            .text("dependency", dependency)
-            .text("kind", "sqlite")
-            .text("reason", reason);
-}
-
-void log_store_health(const cache::StoreHealth& health) {
-    log_health("store", health.ok, health.reason);
-}
-void log_ledger_health(const ledger::LedgerHealth& health) {
-    log_health("database", health.ok, health.reason);
-}
-
-std::unique_ptr<cache::Store> make_store(const Config& config, const Clock& clock,
-                                         gateway::PurgeTable& purges) {
-    if (config.store != StoreKind::kSqlite)
-        return nullptr;
-    return cache::make_sql_store(
-        {.path = config.sqlite_path,
-         .max_size_bytes = config.sqlite_max_size,
-         .clock = &clock,
-         .on_health = log_store_health,
-         .on_purges = [&purges](std::span<const cache::Purge> stored) { purges.merge(stored); }});
 }
 
 http::ProxySettings proxy_settings(const Environment& environment) {
@@ -124,27 +87,30 @@ std::vector<std::string_view> needs_restart(const Config& before, const Config& 
 } // namespace
 
 Larder::Larder(Config config, const Environment& environment)
-    : config_(std::move(config)), budget_(config_.server.memory),
-      store_(make_store(config_, clock_, purges_)),
-      sessions_(session::make_sql_sessions({.path = database_path(config_), .clock = &clock_})),
-      ledger_({.path = database_path(config_), .on_health = log_ledger_health}),
-      memory_(config_.cache.memory), runtime_(thread_count(config_)),
+    : config_(std::move(config)), budget_(config_.server.memory), memory_(config_.cache.memory),
+      runtime_(thread_count(config_)), stores_(config_, {.clock = clock_,
+                                                         .runtime = runtime_,
+                                                         .memory = memory_,
+                                                         .purges = purges_,
+                                                         .epochs = epochs_}),
       gateway_({.runtime = runtime_,
                 .clock = clock_,
                 .memory = memory_,
-                .store = store_.get(),
+                .store = stores_.cache(),
                 .purges = purges_,
-                .ledger = ledger_,
+                .epochs = epochs_,
+                .ledger = stores_.ledger(),
                 .budget = budget_,
-                .proxy = proxy_settings(environment)}),
+                .proxy = proxy_settings(environment),
+                .store_wait = Stores::budget(config_)}),
       settings_(make_settings(config_)), llm_routes_(gateway_, budget_, clock_),
       operation_routes_({.gateway = gateway_,
-                         .ledger = ledger_,
+                         .ledger = stores_.ledger(),
                          .registry = registry_,
-                         .dependencies = [this] { return dependencies(); }}),
-      session_routes_(*sessions_, budget_),
-      application_(settings_, clock_, limiter_, llm_routes_, operation_routes_, session_routes_,
-                   registry_) {
+                         .dependencies = [this] { return stores_.dependencies(); }}),
+      session_routes_(stores_.sessions(), budget_),
+      application_(settings_, clock_, stores_.limiter(), llm_routes_, operation_routes_,
+                   session_routes_, registry_) {
     // Few arenas: memory that one thread frees is another's to use.
     mallopt(M_ARENA_MAX, 2);
     register_gauges();
@@ -159,6 +125,8 @@ Larder::~Larder() {
 }
 
 Result<void> Larder::start() {
+    if (stores_.failure())
+        return std::unexpected(*stores_.failure());
     return server_->start();
 }
 
@@ -175,11 +143,8 @@ void Larder::stop() {
         return;
     operation_routes_.drain();
     server_->stop(config_.server.drain);
+    stores_.stop();
     runtime_.stop();
-    if (store_)
-        store_->stop();
-    sessions_->stop();
-    ledger_.stop();
 }
 
 std::shared_ptr<const api::Settings> Larder::make_settings(const Config& config) {
@@ -197,22 +162,11 @@ std::shared_ptr<const api::Settings> Larder::make_settings(const Config& config)
     settings->trusted_proxies = config.server.trusted_proxies;
     settings->cors_origins = config.server.cors_origins;
     settings->max_body = config.server.max_body;
+    settings->store_budget = Stores::budget(config);
+    settings->sessions = {
+        .lifetime = {.ttl = config.sessions.ttl, .max_age = config.sessions.max_age},
+        .data_bytes_max = config.sessions.max_size};
     return settings;
-}
-
-std::vector<api::Dependency> Larder::dependencies() const {
-    std::vector<api::Dependency> all;
-    if (store_) {
-        const cache::StoreHealth health = store_->health();
-        all.push_back(
-            {.name = "store", .kind = "sqlite", .ok = health.ok, .reason = health.reason});
-    }
-    if (store_) {
-        const auto health = ledger_.health();
-        all.push_back(
-            {.name = "database", .kind = "sqlite", .ok = health.ok, .reason = health.reason});
-    }
-    return all;
 }
 
 void Larder::register_gauges() {
@@ -229,23 +183,18 @@ void Larder::register_gauges() {
     registry_.counter("larder_memory_cache_evictions_total",
                       "Entries that the memory tier gave up.", {},
                       [this] { return static_cast<double>(memory_.stats().evictions); });
-    registry_.gauge("larder_limit_subjects", "Users and addresses with counters of their own.", {},
-                    [this] { return static_cast<double>(limiter_.subjects()); });
     registry_.counter("larder_log_dropped_lines_total", "Log lines that were lost.", {},
                       [] { return static_cast<double>(log::dropped_lines()); });
-    registry_.gauge("larder_store_up", "1 while the store works.", {},
-                    [this] { return !store_ || store_->health().ok ? 1.0 : 0.0; });
-    registry_.counter(
-        "larder_store_dropped_writes_total", "Entries that found the store's queue full.", {},
-        [this] { return store_ ? static_cast<double>(store_->dropped_writes()) : 0.0; });
+    stores_.register_metrics(registry_);
     registry_.counter("larder_saved_dollars_total", "What kept answers saved.", {}, [this] {
-        return static_cast<double>(ledger_.totals().saved_picodollars) / 1e12;
+        return static_cast<double>(stores_.ledger().totals().saved_picodollars) / 1e12;
     });
     registry_.counter("larder_spent_dollars_total", "What calls of providers cost.", {}, [this] {
-        return static_cast<double>(ledger_.totals().spent_picodollars) / 1e12;
+        return static_cast<double>(stores_.ledger().totals().spent_picodollars) / 1e12;
     });
-    registry_.counter("larder_provider_calls_total", "Calls of providers, retries included.", {},
-                      [this] { return static_cast<double>(ledger_.totals().upstream_calls); });
+    registry_.counter(
+        "larder_provider_calls_total", "Calls of providers, retries included.", {},
+        [this] { return static_cast<double>(stores_.ledger().totals().upstream_calls); });
 }
 
 } // namespace larder::app

@@ -4,17 +4,14 @@
 
 #include "api/application.hpp"
 #include "app/config.hpp"
+#include "app/stores.hpp"
 #include "async/runtime.hpp"
 #include "base/budget.hpp"
 #include "base/metrics.hpp"
 #include "base/time.hpp"
 #include "cache/memory_store.hpp"
-#include "cache/store.hpp"
 #include "gateway/gateway.hpp"
 #include "http/server.hpp"
-#include "ledger/ledger.hpp"
-#include "limit/limiter.hpp"
-#include "session/store.hpp"
 
 #include <memory>
 #include <string>
@@ -41,7 +38,6 @@ public:
 
 private:
     [[nodiscard]] std::shared_ptr<const api::Settings> make_settings(const Config& config);
-    [[nodiscard]] std::vector<api::Dependency> dependencies() const;
     void register_gauges();
 
     SystemClock clock_;
@@ -51,13 +47,11 @@ private:
 
     metrics::Registry registry_;
     MemoryBudget budget_;
-    limit::MemoryLimiter limiter_;
-    gateway::PurgeTable purges_;          // before the store, whose writer merges into it
-    std::unique_ptr<cache::Store> store_; // may be null: memory only
-    std::unique_ptr<session::Store> sessions_;
-    ledger::Ledger ledger_;
     cache::MemoryStore memory_;
+    gateway::PurgeTable purges_; // these two before the stores, which tell them of other nodes
+    gateway::FillEpochs epochs_;
     async::Runtime runtime_;
+    Stores stores_;
     gateway::Gateway gateway_;
     api::SettingsHolder settings_;
     api::LlmRoutes llm_routes_;

@@ -2,6 +2,7 @@
 // place: a fill of the memory tier that was overtaken by one takes itself out again. Any thread.
 #pragma once
 
+#include "cache/memory_store.hpp"
 #include "llm/fingerprint.hpp"
 
 #include <array>
@@ -24,5 +25,14 @@ public:
 private:
     std::array<std::atomic<std::uint64_t>, 256> epochs_{};
 };
+
+/// Another node has put an answer that was asked for at `asked_ms` in an older one's place.
+inline void overwritten(cache::MemoryStore& memory, FillEpochs& epochs, const llm::Fingerprint& key,
+                        std::int64_t asked_ms) {
+    epochs.move(key);
+    const auto entry = memory.get(key);
+    if (entry && entry->asked_ms < asked_ms)
+        memory.erase(key);
+}
 
 } // namespace larder::gateway

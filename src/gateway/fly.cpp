@@ -272,7 +272,7 @@ Task<bool> Gateway::wait_for_another(std::shared_ptr<Flight> flight, const Prepa
         co_return false;
     if (end.entry && end.kept_elsewhere && is_current(*end.entry) && !end.truncated) {
         parts_.memory.put(prepared.key, end.entry);
-        if (epochs_.of(prepared.key) != prepared.epoch)
+        if (parts_.epochs.of(prepared.key) != prepared.epoch)
             parts_.memory.erase(prepared.key);
     }
     co_return true;
@@ -316,7 +316,7 @@ bool Gateway::keep(const Prepared& prepared, const FlightEnd& end, const std::st
     parts_.memory.put(prepared.key, end.entry);
     if (parts_.store == nullptr)
         return true;
-    if (epochs_.of(prepared.key) != prepared.epoch)
+    if (parts_.epochs.of(prepared.key) != prepared.epoch)
         parts_.memory.erase(prepared.key); // another node was faster; the store knows who is newer
     if (lease.empty())
         parts_.store->put(prepared.key, end.entry);

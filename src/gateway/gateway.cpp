@@ -127,7 +127,7 @@ Task<LookedUp> Gateway::look_up(llm::Fingerprint key, const Directives& directiv
         co_return looked;
     const bool asks_lease = wants_lease && !has_fresh && shares_flights();
     const std::int64_t asked_ms = parts_.clock.epoch_ms();
-    const std::uint64_t epoch = epochs_.of(key);
+    const std::uint64_t epoch = parts_.epochs.of(key);
     auto answer = co_await parts_.store->look_up(key, asks_lease, budget);
     if (!answer)
         co_return looked; // a failing store is never in the way; its health is said elsewhere
@@ -141,7 +141,7 @@ Task<LookedUp> Gateway::look_up(llm::Fingerprint key, const Directives& directiv
     auto stored = judge(key, answer->entry, directives);
     if (stored && stored->fresh) {
         parts_.memory.put(key, stored->entry);
-        if (epochs_.of(key) != epoch)
+        if (parts_.epochs.of(key) != epoch)
             parts_.memory.erase(key); // overtaken while it was on its way
     }
     if (stored && (stored->fresh || !has_fresh))
@@ -235,13 +235,6 @@ void Gateway::raise(cache::PurgeScope scope) {
     const cache::Purge purge = parts_.purges.raise(std::move(scope), parts_.clock.epoch_ms());
     if (parts_.store != nullptr)
         parts_.store->purged(purge.scope, purge.generation);
-}
-
-void Gateway::overwritten(const llm::Fingerprint& key, std::int64_t asked_ms) {
-    epochs_.move(key);
-    const auto entry = parts_.memory.get(key);
-    if (entry && entry->asked_ms < asked_ms)
-        parts_.memory.erase(key);
 }
 
 void Gateway::purge(std::string_view name_space, std::string_view model) {

@@ -89,7 +89,8 @@ struct GatewayParts {
     const Clock& clock;
     cache::MemoryStore& memory;
     cache::Store* store = nullptr; // may be null: memory only
-    PurgeTable& purges;            // outlives the gateway and the store
+    PurgeTable& purges;            // these two outlive the gateway and the store
+    FillEpochs& epochs;
     ledger::Ledger& ledger;
     MemoryBudget& budget;
     http::ProxySettings proxy;
@@ -148,8 +149,6 @@ public:
     /// Ends everything that is in the cache under `name_space` and `model` (empty: all): here at
     /// once, in programs that share the store as soon as they see it there.
     void purge(std::string_view name_space, std::string_view model);
-    /// Another node has put an answer that was asked for at `asked_ms` in an older one's place.
-    void overwritten(const llm::Fingerprint& key, std::int64_t asked_ms);
 
     [[nodiscard]] provider::Breakers& breakers() { return breakers_; }
     [[nodiscard]] std::size_t flights() const { return table_.size(); }
@@ -185,7 +184,6 @@ private:
     GatewayParts parts_;
     std::vector<std::unique_ptr<ThreadState>> threads_;
     FlightTable table_;
-    FillEpochs epochs_;
     provider::Breakers breakers_;
 };
 

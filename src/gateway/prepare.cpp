@@ -137,7 +137,7 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
         LARDER_TRY(const json::Document effective, json::parse(prepared.upstream_body));
         prepared.key = make_key(prepared, inquiry, effective.root());
     }
-    prepared.epoch = epochs_.of(prepared.key);
+    prepared.epoch = parts_.epochs.of(prepared.key);
     return prepared;
 }
 

@@ -32,7 +32,7 @@ struct PrepareTest : testing::Test {
     ManualClock clock;
     cache::MemoryStore memory{1 << 20};
     PurgeTable purges;
-    ledger::Ledger ledger{{.path = ""}};
+    ledger::Ledger ledger{nullptr};
     MemoryBudget budget{1 << 20};
     Gateway gateway{{.runtime = runtime,
                      .clock = clock,
