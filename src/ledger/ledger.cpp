@@ -1,8 +1,7 @@
-// Counting in cells per thread, and adding the differences to one row of the file every second.
+// Counting in cells per thread, and adding the differences to the store in batches.
 #include "ledger/ledger.hpp"
 
-#include "sql/sqlite.hpp"
-
+#include <algorithm>
 #include <limits>
 
 namespace larder::ledger {
@@ -16,23 +15,20 @@ enum Field : std::size_t { // the outcomes come first, in their order
     kSpent,
 };
 
-constexpr std::array kMigrations{sql::Migration{1, R"(
-CREATE TABLE totals (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    hits INTEGER NOT NULL DEFAULT 0,
-    misses INTEGER NOT NULL DEFAULT 0,
-    stale INTEGER NOT NULL DEFAULT 0,
-    coalesced INTEGER NOT NULL DEFAULT 0,
-    bypassed INTEGER NOT NULL DEFAULT 0,
-    refused INTEGER NOT NULL DEFAULT 0,
-    upstream_calls INTEGER NOT NULL DEFAULT 0,
-    input_tokens INTEGER NOT NULL DEFAULT 0,
-    output_tokens INTEGER NOT NULL DEFAULT 0,
-    saved_picodollars INTEGER NOT NULL DEFAULT 0,
-    spent_picodollars INTEGER NOT NULL DEFAULT 0
-);
-INSERT INTO totals (id) VALUES (1);
-)"}};
+/// Cells are shared only where there are more threads than cells, or where one took another's
+/// place; the additions are atomic.
+std::size_t cell_of_this_thread() {
+    static std::atomic<std::size_t> next = 0;
+    static thread_local const std::size_t mine = next.fetch_add(1, std::memory_order_relaxed);
+    return mine;
+}
+
+/// A call of the store, and all that a stop takes.
+constexpr std::chrono::milliseconds kCallWithin{1000};
+constexpr std::chrono::milliseconds kStopWithin{2000};
+constexpr int kStopTries = 4;
+
+} // namespace
 
 std::int64_t add_saturating(std::int64_t a, std::int64_t b) {
     std::int64_t sum = 0;
@@ -42,70 +38,9 @@ std::int64_t add_saturating(std::int64_t a, std::int64_t b) {
                  : std::numeric_limits<std::int64_t>::max();
 }
 
-/// Cells are shared only where there are more threads than cells, or where one took another's
-/// place; the additions are atomic.
-std::size_t cell_of_this_thread() {
-    static std::atomic<std::size_t> next = 0;
-    static thread_local const std::size_t mine = next.fetch_add(1, std::memory_order_relaxed);
-    return mine;
-}
-
-} // namespace
-
-/// The row in the file.
-struct Ledger::File {
-    std::unique_ptr<sql::Database> database;
-    std::unique_ptr<sql::Statement> select;
-    std::unique_ptr<sql::Statement> update;
-
-    static Result<std::unique_ptr<File>> open(const std::string& path) {
-        auto file = std::make_unique<File>();
-        LARDER_TRY(file->database, sql::open_sqlite({.path = path, .page_cache_kib = 64}));
-        LARDER_CHECK(sql::migrate(*file->database, "ledger", kMigrations));
-        LARDER_TRY(file->select,
-                   file->database->prepare(
-                       "SELECT hits, misses, stale, coalesced, bypassed, refused, upstream_calls, "
-                       "input_tokens, output_tokens, saved_picodollars, spent_picodollars FROM "
-                       "totals WHERE id = 1"));
-        LARDER_TRY(file->update,
-                   file->database->prepare(
-                       "UPDATE totals SET hits = ?1, misses = ?2, stale = ?3, coalesced = ?4, "
-                       "bypassed = ?5, refused = ?6, upstream_calls = ?7, input_tokens = ?8, "
-                       "output_tokens = ?9, saved_picodollars = ?10, spent_picodollars = ?11 "
-                       "WHERE id = 1"));
-        return file;
-    }
-
-    Result<Sums> read() {
-        Sums sums{};
-        auto row = select->step();
-        for (std::size_t i = 0; row && *row && i < kFields; ++i)
-            sums[i] = select->integer(static_cast<int>(i));
-        select->reset();
-        if (!row)
-            return std::unexpected(std::move(row).error());
-        if (!*row)
-            return std::unexpected(sql::make_error(sql::Failure::kOther, "no totals"));
-        return sums;
-    }
-
-    /// Adds under the write lock, so that programs on one file add up; here rather than in SQL,
-    /// where an overflow would turn the sum into a floating-point number.
-    Result<Sums> add(const Sums& more) {
-        LARDER_TRY(auto transaction, sql::Transaction::begin(*database));
-        LARDER_TRY(Sums sums, read());
-        for (std::size_t i = 0; i < kFields; ++i) {
-            sums[i] = add_saturating(sums[i], more[i]);
-            update->bind(static_cast<int>(i) + 1, sums[i]);
-        }
-        LARDER_CHECK(update->run());
-        LARDER_CHECK(transaction.commit());
-        return sums;
-    }
-};
-
-Ledger::Ledger(LedgerSettings settings) : settings_(std::move(settings)) {
-    if (!settings_.path.empty())
+Ledger::Ledger(std::unique_ptr<TotalsStore> store, LedgerSettings settings)
+    : settings_(std::move(settings)), store_(std::move(store)) {
+    if (store_ != nullptr)
         writer_ = std::thread([this] { run(); });
 }
 
@@ -128,7 +63,7 @@ void Ledger::record(const Record& record) noexcept {
     add(kSpent, record.spent_picodollars);
 }
 
-Ledger::Sums Ledger::counted() const {
+Sums Ledger::counted() const {
     Sums sums{};
     for (const auto& cell : cells_) {
         for (std::size_t i = 0; i < kFields; ++i)
@@ -155,7 +90,7 @@ Totals Ledger::totals() const {
     const std::lock_guard lock(mutex_);
     Sums sums = counted(); // under the lock: never less than what was flushed
     for (std::size_t i = 0; i < kFields; ++i)
-        sums[i] = add_saturating(in_file_[i], sums[i] - flushed_[i]);
+        sums[i] = add_saturating(in_store_[i], sums[i] - flushed_[i]);
     return to_totals(sums);
 }
 
@@ -167,7 +102,8 @@ LedgerHealth Ledger::health() const {
 void Ledger::stop() {
     {
         const std::lock_guard lock(mutex_);
-        stopping_ = true;
+        if (!stop_by_)
+            stop_by_ = Steady::now() + kStopWithin;
         woken_.notify_all();
     }
     if (writer_.joinable())
@@ -175,44 +111,51 @@ void Ledger::stop() {
 }
 
 void Ledger::run() {
-    bool last = false;
-    while (!last) {
-        {
-            const std::lock_guard lock(mutex_);
-            last = stopping_;
-        }
-        flush();
-        std::unique_lock lock(mutex_);
-        if (!last)
-            woken_.wait_for(lock, settings_.flush_interval, [this] { return stopping_; });
+    const Pace pace = settings_.pace.value_or(store_->pace());
+    std::unique_lock lock(mutex_);
+    while (!stop_by_) {
+        lock.unlock();
+        flush(pace, kCallWithin);
+        lock.lock();
+        woken_.wait_for(lock, pace.batch, [this] { return stop_by_.has_value(); });
     }
-    file_.reset();
+    const Steady::time_point stop_by = *stop_by_;
+    lock.unlock();
+    // A batch in doubt is settled first, then comes what was counted since.
+    for (int i = 0; i < kStopTries && (pending_ || counted() != flushed_); ++i) {
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(stop_by - Steady::now());
+        if (left.count() <= 0)
+            break;
+        flush(pace, std::min(left, kCallWithin));
+    }
+    store_.reset();
 }
 
-/// Opens the file where that is needed, adds what is new, and reads what others have added.
-void Ledger::flush() {
-    auto flushed = [this]() -> Result<void> {
-        if (file_ == nullptr) {
-            LARDER_TRY(file_, File::open(settings_.path));
-        }
+/// Adds what is new, or what may not have arrived, and takes over what all nodes have.
+void Ledger::flush(const Pace& pace, std::chrono::milliseconds within) {
+    if (!pending_) {
         const Sums now = counted();
         Sums more{};
         for (std::size_t i = 0; i < kFields; ++i)
             more[i] = now[i] - flushed_[i]; // written by this thread only
-        LARDER_TRY(const Sums in_file, more == Sums{} ? file_->read() : file_->add(more));
+        if (more != Sums{})
+            pending_ = Batch{.delta = more, .sequence = ++sequence_};
+        else if (Steady::now() < read_at_)
+            return;
+    }
+    const Result<Sums> sums = pending_ ? store_->add(*pending_, within) : store_->read(within);
+    if (!sums)
+        return set_health(false, sums.error().message);
+    {
         const std::lock_guard lock(mutex_);
-        in_file_ = in_file;
-        flushed_ = now;
-        return {};
-    }();
-    if (flushed)
-        return set_health(true, {});
-    // A file that is only locked stays open; any other trouble may end with a file that is put
-    // right by hand.
-    const auto failure = sql::failure_of(flushed.error());
-    if (failure != sql::Failure::kBusy)
-        file_.reset();
-    set_health(false, sql::describe(failure));
+        in_store_ = *sums;
+        for (std::size_t i = 0; pending_ && i < kFields; ++i)
+            flushed_[i] = add_saturating(flushed_[i], pending_->delta[i]);
+    }
+    pending_.reset();
+    read_at_ = Steady::now() + pace.read;
+    set_health(true, {});
 }
 
 void Ledger::set_health(bool ok, std::string_view reason) {

@@ -1,6 +1,8 @@
-// What was answered, used and saved: counters that any thread adds to without a lock, kept in the
-// precious database file by one thread. A file that fails is never deleted; counting goes on.
+// What was answered, used and saved: counters that any thread adds to without a lock, brought to
+// the store in batches by one thread. Without its store counting goes on.
 #pragma once
+
+#include "ledger/totals_store.hpp"
 
 #include <array>
 #include <atomic>
@@ -11,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -30,7 +33,7 @@ struct Record {
     std::int64_t spent_picodollars = 0;
 };
 
-/// Sums since the file was made; with several programs on one file, of all of them.
+/// Sums since the store was made, of all nodes and programs that share it.
 struct Totals {
     std::int64_t hits = 0;
     std::int64_t misses = 0;
@@ -52,42 +55,39 @@ struct LedgerHealth {
 };
 
 struct LedgerSettings {
-    std::string path; // empty: in memory only
-    std::chrono::milliseconds flush_interval{1000};
+    std::optional<Pace> pace; // by default the store's own
     /// Called on the writer's thread when the health changes: for the log.
     std::function<void(const LedgerHealth&)> on_health;
 };
 
 class Ledger {
 public:
-    /// Never fails; the file is opened by a thread of its own, so that the sums of earlier runs
-    /// appear shortly after.
-    explicit Ledger(LedgerSettings settings);
+    /// Never fails; a null store: in memory only. The store is used by a thread of its own, so that
+    /// the sums of earlier runs appear shortly after.
+    explicit Ledger(std::unique_ptr<TotalsStore> store, LedgerSettings settings = {});
     ~Ledger();
     Ledger(const Ledger&) = delete;
     Ledger& operator=(const Ledger&) = delete;
 
     /// Any thread; a few relaxed additions to cells of the thread's own.
     void record(const Record& record) noexcept;
-    /// What the file said last, and what was counted here since. Any thread.
+    /// What the store said last, and what was counted here since. Any thread.
     [[nodiscard]] Totals totals() const;
     [[nodiscard]] LedgerHealth health() const;
-    /// Writes what waits and closes. Blocking; counting goes on in memory.
+    /// Writes what waits, within 2 s, and closes. Blocking; counting goes on in memory.
     void stop();
 
 private:
-    static constexpr std::size_t kFields = 11;
+    using Steady = std::chrono::steady_clock;
     static constexpr std::size_t kCells = 64;
-    using Sums = std::array<std::int64_t, kFields>; // in the order of Totals
     struct alignas(64) Cell {
         std::array<std::atomic<std::int64_t>, kFields> values{};
     };
-    struct File;
 
     static Totals to_totals(const Sums& sums);
     [[nodiscard]] Sums counted() const;
     void run();
-    void flush();
+    void flush(const Pace& pace, std::chrono::milliseconds within);
     void set_health(bool ok, std::string_view reason);
 
     const LedgerSettings settings_;
@@ -95,12 +95,15 @@ private:
 
     mutable std::mutex mutex_; // all of these
     std::condition_variable woken_;
-    bool stopping_ = false;
-    Sums in_file_{};
-    Sums flushed_{}; // our part of what is in the file
+    std::optional<Steady::time_point> stop_by_; // set: it stops
+    Sums in_store_{};
+    Sums flushed_{}; // our part of what is in the store
     LedgerHealth health_;
 
-    std::unique_ptr<File> file_; // the writing thread's own
+    std::unique_ptr<TotalsStore> store_; // the writing thread's own, as all below
+    std::optional<Batch> pending_;       // sent, or about to be; known to be in the store: none
+    std::uint64_t sequence_ = 0;         // of the last batch
+    Steady::time_point read_at_{};       // next, while nothing is counted
     std::thread writer_;
 };
 

@@ -1,4 +1,5 @@
 // Tests of the ledger: sums, restarts, two programs on one file, broken files, threads.
+#include "ledger/backends.hpp"
 #include "ledger/ledger.hpp"
 #include "sql/sqlite.hpp"
 
@@ -22,8 +23,9 @@ protected:
     LedgerTest() {
         auto name = (fs::temp_directory_path() / "larder-ledger-XXXXXX").string();
         directory_ = mkdtemp(name.data());
-        settings_.path = directory_ / "larder.db";
-        settings_.flush_interval = std::chrono::milliseconds(2);
+        path_ = directory_ / "larder.db";
+        settings_.pace =
+            Pace{.batch = std::chrono::milliseconds(2), .read = std::chrono::milliseconds(2)};
     }
     ~LedgerTest() override { fs::remove_all(directory_); }
 
@@ -38,11 +40,12 @@ protected:
         return true;
     }
     std::int64_t hits_in_file() {
-        auto database = sql::open_sqlite({.path = settings_.path, .read_only = true});
+        auto database = sql::open_sqlite({.path = path_, .read_only = true});
         return database ? (*database)->query_integer("SELECT hits FROM totals").value_or(-1) : -1;
     }
 
     fs::path directory_;
+    std::string path_;
     LedgerSettings settings_;
 };
 
@@ -54,7 +57,7 @@ constexpr Record kMissed{.outcome = Outcome::kMiss,
 constexpr Record kHit{.outcome = Outcome::kHit, .saved_picodollars = 5'000'000};
 
 TEST_F(LedgerTest, AddsUpInMemory) {
-    Ledger ledger({});
+    Ledger ledger(nullptr);
     ledger.record(kMissed);
     ledger.record(kHit);
     ledger.record(kHit);
@@ -81,14 +84,14 @@ TEST_F(LedgerTest, AddsUpInMemory) {
 TEST_F(LedgerTest, KeepsItsSumsOverARestart) {
     Totals before;
     {
-        Ledger ledger(settings_);
+        Ledger ledger(make_sql_totals(path_), settings_);
         ledger.record(kMissed);
         ledger.record(kHit);
         before = ledger.totals();
         ledger.stop();
         EXPECT_EQ(ledger.totals(), before);
     }
-    Ledger ledger(settings_);
+    Ledger ledger(make_sql_totals(path_), settings_);
     EXPECT_TRUE(comes([&] { return ledger.totals() == before; }));
     ledger.record(kHit);
     EXPECT_EQ(ledger.totals().hits, 2);
@@ -97,14 +100,14 @@ TEST_F(LedgerTest, KeepsItsSumsOverARestart) {
 }
 
 TEST_F(LedgerTest, WritesByItself) {
-    Ledger ledger(settings_);
+    Ledger ledger(make_sql_totals(path_), settings_);
     ledger.record(kHit);
     EXPECT_TRUE(comes([&] { return hits_in_file() == 1; }));
 }
 
 TEST_F(LedgerTest, WritesWhatWaitsWhenItStops) {
-    settings_.flush_interval = std::chrono::hours(1);
-    Ledger ledger(settings_);
+    settings_.pace = Pace{.batch = std::chrono::hours(1), .read = std::chrono::hours(1)};
+    Ledger ledger(make_sql_totals(path_), settings_);
     for (int i = 0; i < 10; ++i)
         ledger.record(kHit);
     ledger.stop();
@@ -112,8 +115,8 @@ TEST_F(LedgerTest, WritesWhatWaitsWhenItStops) {
 }
 
 TEST_F(LedgerTest, AddsUpWithAnotherProgramOnTheSameFile) {
-    Ledger one(settings_);
-    Ledger two(settings_);
+    Ledger one(make_sql_totals(path_), settings_);
+    Ledger two(make_sql_totals(path_), settings_);
     for (int i = 0; i < 500; ++i) {
         one.record(kHit);
         two.record(kMissed);
@@ -133,7 +136,7 @@ TEST_F(LedgerTest, AddsUpWithAnotherProgramOnTheSameFile) {
 }
 
 TEST_F(LedgerTest, CountsExactlyFromManyThreads) {
-    Ledger ledger(settings_);
+    Ledger ledger(make_sql_totals(path_), settings_);
     {
         std::vector<std::jthread> threads;
         for (int thread = 0; thread < 8; ++thread)
@@ -157,39 +160,39 @@ TEST_F(LedgerTest, CountsExactlyFromManyThreads) {
 TEST_F(LedgerTest, SaturatesInsteadOfOverflowing) {
     constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
     for (int round = 0; round < 2; ++round) {
-        Ledger ledger(settings_);
+        Ledger ledger(make_sql_totals(path_), settings_);
         ledger.record({.outcome = Outcome::kHit, .saved_picodollars = kMax - 1});
         ledger.stop();
     }
-    Ledger ledger(settings_);
+    Ledger ledger(make_sql_totals(path_), settings_);
     EXPECT_TRUE(comes([&] { return ledger.totals().hits == 2; }));
     EXPECT_EQ(ledger.totals().saved_picodollars, kMax);
 }
 
 TEST_F(LedgerTest, NeverDeletesABrokenFileAndGoesOnCounting) {
     const std::string garbage(50'000, 'x');
-    std::ofstream(settings_.path) << garbage;
-    Ledger ledger(settings_);
+    std::ofstream(path_) << garbage;
+    Ledger ledger(make_sql_totals(path_), settings_);
     ledger.record(kHit);
     EXPECT_TRUE(comes([&] { return !ledger.health().ok; }));
     EXPECT_EQ(ledger.health().reason, "the database file is corrupt");
     EXPECT_EQ(ledger.totals().hits, 1);
     std::ostringstream content;
-    content << std::ifstream(settings_.path).rdbuf();
+    content << std::ifstream(path_).rdbuf();
     EXPECT_EQ(content.str(), garbage);
     // Somebody takes it away: the ledger goes on with what it has counted.
-    fs::remove(settings_.path);
+    fs::remove(path_);
     EXPECT_TRUE(comes([&] { return ledger.health().ok; }));
     EXPECT_EQ(hits_in_file(), 1);
 }
 
 TEST_F(LedgerTest, WaitsForALockedFile) {
     {
-        const Ledger made(settings_);
+        const Ledger made(make_sql_totals(path_), settings_);
     }
-    auto locker = sql::open_sqlite({.path = settings_.path}).value();
+    auto locker = sql::open_sqlite({.path = path_}).value();
     ASSERT_TRUE(locker->execute("BEGIN EXCLUSIVE"));
-    Ledger ledger(settings_);
+    Ledger ledger(make_sql_totals(path_), settings_);
     ledger.record(kHit);
     EXPECT_TRUE(comes([&] { return !ledger.health().ok; }));
     EXPECT_EQ(ledger.health().reason, "the database is locked by another program");
@@ -199,8 +202,8 @@ TEST_F(LedgerTest, WaitsForALockedFile) {
 }
 
 TEST_F(LedgerTest, CountsWithoutADirectory) {
-    settings_.path = directory_ / "later" / "larder.db";
-    Ledger ledger(settings_);
+    path_ = directory_ / "later" / "larder.db";
+    Ledger ledger(make_sql_totals(path_), settings_);
     ledger.record(kHit);
     EXPECT_TRUE(comes([&] { return !ledger.health().ok; }));
     EXPECT_EQ(ledger.health().reason.find("later"), std::string::npos);
