@@ -32,12 +32,14 @@ struct PrepareTest : testing::Test {
     ManualClock clock;
     cache::MemoryStore memory{1 << 20};
     PurgeTable purges;
+    FillEpochs epochs;
     ledger::Ledger ledger{nullptr};
     MemoryBudget budget{1 << 20};
     Gateway gateway{{.runtime = runtime,
                      .clock = clock,
                      .memory = memory,
                      .purges = purges,
+                     .epochs = epochs,
                      .ledger = ledger,
                      .budget = budget,
                      .proxy = {}}};
