@@ -61,6 +61,14 @@ std::int64_t Counter::mark() const {
     return time_;
 }
 
+void Counter::undo(std::int64_t amount) {
+    const auto calls = static_cast<std::uint64_t>(std::clamp<std::int64_t>(amount, 0, shape_.max));
+    if (shape_.algorithm == Algorithm::kSliding)
+        return give_back_to_part(time_, calls);
+    const bool is_gcra = shape_.algorithm == Algorithm::kGcra;
+    amount_ -= std::min(amount_, is_gcra ? calls * shape_.window_ms : calls);
+}
+
 void Counter::give_back(const Shape& shape, std::int64_t mark, std::int64_t amount,
                         std::int64_t now_ms) {
     now_ms = sane(now_ms);

@@ -37,6 +37,8 @@ public:
     Decision look(const Shape& shape, std::int64_t now_ms, std::int64_t amount = 1);
     /// Directly after a take: where it was counted, for `give_back`.
     [[nodiscard]] std::int64_t mark() const;
+    /// At the time of a take: as if it had not been.
+    void undo(std::int64_t amount);
     /// Gives back what was taken under `shape` at `mark`, as far as that still counts, and never
     /// more: what can't be found stays.
     void give_back(const Shape& shape, std::int64_t mark, std::int64_t amount, std::int64_t now_ms);

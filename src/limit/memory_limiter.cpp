@@ -121,8 +121,8 @@ Reservation MemoryLimiter::reserve_now(const std::vector<Charge>& charges, std::
     }
     if (made.allowed)
         return made;
-    for (std::size_t i = taken.size(); i-- > 0;)
-        places[taken[i]].table(*state_).give_back(places[taken[i]].key, made.held[i], now_ms);
+    for (const std::size_t i : taken)
+        places[i].table(*state_).undo(places[i].key, asked[i]);
     made.held.clear();
     made.decisions.clear();
     for (std::size_t i = 0; i < charges.size(); ++i) {

@@ -48,6 +48,13 @@ Decision SubjectTable::look(const SubjectKey& key, const Asked& asked) {
     return unused.look(asked.shape, asked.now_ms, asked.amount);
 }
 
+void SubjectTable::undo(const SubjectKey& key, const Asked& asked) {
+    if (const std::uint32_t index = find(key); index != kNone)
+        at(index).counter.undo(asked.amount);
+    else
+        overflow_of(key, asked.rule_id).undo(asked.amount);
+}
+
 void SubjectTable::give_back(const SubjectKey& key, const Held& held, std::int64_t now_ms) {
     const Shape shape{.algorithm = held.algorithm,
                       .window_ms = static_cast<std::uint32_t>(held.window_ms),

@@ -33,6 +33,8 @@ public:
     Decision take(const SubjectKey& key, const Asked& asked, Held* held = nullptr);
     /// How things stand, without taking.
     Decision look(const SubjectKey& key, const Asked& asked);
+    /// Directly after a take, under the same lock: as if it had not been.
+    void undo(const SubjectKey& key, const Asked& asked);
     void give_back(const SubjectKey& key, const Held& held, std::int64_t now_ms);
     [[nodiscard]] std::size_t size() const { return size_; }
 
