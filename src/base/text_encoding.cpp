@@ -33,21 +33,24 @@ int digit_value(char c) {
 }
 
 std::string encode_base64(std::string_view bytes, std::string_view alphabet, bool is_padded) {
-    std::string out;
-    out.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t at = 0; at < bytes.size(); at += 3) {
-        const std::string_view group = bytes.substr(at, 3);
-        std::uint32_t bits = 0;
-        for (std::size_t index = 0; index < 3; ++index)
-            bits =
-                bits << 8U | (index < group.size() ? static_cast<unsigned char>(group[index]) : 0U);
-        for (std::size_t index = 0; index < 4; ++index) {
-            if (index <= group.size())
-                out.push_back(alphabet[bits >> (18 - 6 * index) & 0x3FU]);
-            else if (is_padded)
-                out.push_back('=');
-        }
-    }
+    std::string out((bytes.size() + 2) / 3 * 4, '=');
+    char* to = out.data();
+    const auto write = [&](std::uint32_t bits, unsigned characters) {
+        for (unsigned index = 0; index < characters; ++index)
+            *to++ = alphabet[bits >> (18 - 6 * index) & 0x3FU];
+    };
+    const auto at = [bytes](std::size_t index) {
+        return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[index]));
+    };
+    std::size_t from = 0;
+    for (; from + 3 <= bytes.size(); from += 3)
+        write(at(from) << 16U | at(from + 1) << 8U | at(from + 2), 4);
+    if (bytes.size() - from == 1)
+        write(at(from) << 16U, 2);
+    else if (bytes.size() - from == 2)
+        write(at(from) << 16U | at(from + 1) << 8U, 3);
+    if (!is_padded)
+        out.resize(static_cast<std::size_t>(to - out.data()));
     return out;
 }
 
