@@ -52,6 +52,56 @@ TEST(Routes, LeaveNothingOpenButHealthAndReadiness) {
     }
 }
 
+TEST(Routes, MayHaveOneSegmentThatIsAParameter) {
+    std::string allow;
+    const Route* read = find_route("GET", "/sessions/a-b_C9", allow);
+    ASSERT_NE(read, nullptr);
+    EXPECT_EQ(read->endpoint, Endpoint::kSessionRead);
+    EXPECT_EQ(path_parameter(*read, "/sessions/a-b_C9"), "a-b_C9");
+    const Route* rotate = find_route("POST", "/sessions/rotate/rotate", allow);
+    ASSERT_NE(rotate, nullptr);
+    EXPECT_EQ(rotate->endpoint, Endpoint::kSessionRotate);
+    EXPECT_EQ(path_parameter(*rotate, "/sessions/rotate/rotate"), "rotate");
+    const Route* list = find_route("GET", "/sessions", allow);
+    ASSERT_NE(list, nullptr);
+    EXPECT_EQ(list->endpoint, Endpoint::kSessionList);
+    EXPECT_EQ(path_parameter(*list, "/sessions"), "");
+    EXPECT_EQ(find_route("PUT", "/sessions/x", allow)->endpoint, Endpoint::kSessionReplace);
+    EXPECT_EQ(find_route("PATCH", "/sessions/x", allow)->endpoint, Endpoint::kSessionMerge);
+    EXPECT_EQ(find_route("DELETE", "/sessions/x", allow)->endpoint, Endpoint::kSessionEnd);
+    EXPECT_EQ(find_route("DELETE", "/sessions", allow)->endpoint, Endpoint::kSessionEndAll);
+}
+
+TEST(Routes, NeverTakeAnEmptyOrASecondSegmentForAParameter) {
+    for (const std::string_view method : {"GET", "POST", "PUT", "DELETE"}) {
+        for (const std::string_view path :
+             {"/sessions/", "/sessions//", "/sessions/a/", "/sessions/a/b", "/sessions//rotate",
+              "/sessions/a/b/rotate", "/sessions/a/rotate/", "/sessions/a/Rotate", "/sessionsa"}) {
+            std::string allow;
+            EXPECT_EQ(find_route(method, path, allow), nullptr) << path;
+            EXPECT_EQ(allow, "") << path;
+        }
+    }
+}
+
+TEST(Routes, SayWhichMethodsAPathWithAParameterTakes) {
+    std::string allow;
+    EXPECT_EQ(find_route("POST", "/sessions/x", allow), nullptr);
+    EXPECT_EQ(allow, "GET, HEAD, PUT, PATCH, DELETE");
+    allow.clear();
+    EXPECT_EQ(find_route("GET", "/sessions/x/rotate", allow), nullptr);
+    EXPECT_EQ(allow, "POST");
+}
+
+TEST(Routes, OfSessionsNeedTheirScopeAndAreCounted) {
+    for (const Route& route : routes()) {
+        if (route.path.starts_with("/sessions")) {
+            EXPECT_EQ(route.scopes, kScopeSessions) << route.path;
+            EXPECT_EQ(route.tier, Tier::kStandard) << route.path;
+        }
+    }
+}
+
 TEST(Routes, OfUnknownPathsHaveTheirApisStyle) {
     EXPECT_EQ(style_of("/llm/x", true), Style::kLlm);
     EXPECT_EQ(style_of("/v1/embeddings", false), Style::kOpenAi);
