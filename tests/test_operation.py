@@ -302,8 +302,8 @@ class Environment(LarderTest):
     def test_what_is_not_supported_yet_is_warned_of_once(self):
         replay = self.start_replay()
         larder = self.start_larder(configuration(replay.address, store=""),
-                                   environment={"REDIS_URL": "redis://:secret-word@127.0.0.1:1"})
-        warnings = [line for line in larder.log() if line["level"] == 40 and "REDIS_URL" in json.dumps(line)]
+                                   environment={"DATABASE_URL": "postgres://a:secret-word@127.0.0.1:1/b"})
+        warnings = [line for line in larder.log() if line["level"] == 40 and "DATABASE_URL" in json.dumps(line)]
         self.assertEqual(len(warnings), 1, larder.log())
         self.assertNotIn("secret-word", larder.text())
         self.assertEqual(larder.generate("a").status, 200)

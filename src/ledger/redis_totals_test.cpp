@@ -2,7 +2,9 @@
 #include "ledger/ledger.hpp"
 #include "ledger/redis_totals.hpp"
 #include "redis/backends.hpp"
+#include "testing/redis_cluster.hpp"
 #include "testing/redis_server.hpp"
+#include "testing/upstash_server.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,7 +17,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::eventually;
+using testing::RedisCluster;
 using testing::RedisServer;
+using testing::UpstashServer;
 
 constexpr std::string_view kKey = "{p}:totals";
 constexpr Record kMissed{.outcome = Outcome::kMiss,
@@ -28,10 +32,17 @@ constexpr Record kHit{.outcome = Outcome::kHit, .saved_picodollars = 7};
 /// One node: threads, a client and what is made on them.
 class Node {
 public:
-    Node(const RedisServer& server, std::string name) : runtime_(1), name_(std::move(name)) {
-        redis::RedisSettings settings;
-        settings.url = redis::parse_url(server.url()).value();
-        client_ = redis::make_redis_client(runtime_, std::move(settings)).value();
+    Node(const RedisServer& server, std::string name) : Node(server.url(), std::move(name)) {}
+    /// `url` as of store.redis.url, or of a server that speaks Upstash's REST.
+    Node(const std::string& url, std::string name) : runtime_(1), name_(std::move(name)) {
+        if (url.starts_with("http"))
+            client_ = redis::make_upstash_client(
+                          runtime_, {.url = url, .token = UpstashServer::token(), .on_health = {}})
+                          .value();
+        else
+            client_ = redis::make_redis_client(
+                          runtime_, {.url = redis::parse_url(url).value(), .on_health = {}})
+                          .value();
     }
     ~Node() { client_->stop(); }
     Node(const Node&) = delete;
@@ -147,6 +158,37 @@ TEST(RedisTotals, CountsNothingOfABatchThatIsRefused) {
     EXPECT_EQ(store->read(1s).value()[0], 3);
     (void)server.cli({"CONFIG", "SET", "maxmemory", "0"});
     EXPECT_EQ(store->add(hits(4, 2), 1s).value()[0], 7);
+}
+
+/// Until the client has reached its server; the same batch again counts once.
+void expect_to_count(TotalsStore& store) {
+    for (std::uint64_t sequence = 1; sequence <= 3; ++sequence) {
+        Result<Sums> sums;
+        ASSERT_TRUE(eventually([&] {
+            sums = store.add(hits(1'000'000'000'000'000, sequence), 1s);
+            return sums.has_value();
+        })) << sums.error().message;
+        EXPECT_EQ((*sums)[0], static_cast<std::int64_t>(sequence) * 1'000'000'000'000'000);
+    }
+    EXPECT_EQ(store.add(hits(5, 3), 1s).value()[0], 3'000'000'000'000'000);
+    EXPECT_EQ(store.read(1s).value()[0], 3'000'000'000'000'000);
+}
+
+TEST(RedisTotals, CountInACluster) {
+    const RedisCluster cluster;
+    Node node(cluster.url(), "a");
+    const auto store = node.store();
+    expect_to_count(*store);
+    EXPECT_EQ(store->pace().batch, 1s);
+}
+
+TEST(RedisTotals, CountOverRestAndAskRarely) {
+    const UpstashServer server;
+    Node node(server.url(), "a");
+    const auto store = node.store();
+    expect_to_count(*store);
+    EXPECT_EQ(store->pace().batch, 5s);
+    EXPECT_EQ(store->pace().read, 60s);
 }
 
 TEST(RedisTotals, TakesNoOtherReplyForSums) {
