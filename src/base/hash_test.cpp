@@ -29,6 +29,11 @@ TEST(Sha256, GivesTheStandardsExamples) {
               "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST(Sha1Hex, GivesTheStandardsExamples) {
+    EXPECT_EQ(sha1_hex("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
+    EXPECT_EQ(sha1_hex(""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+}
+
 TEST(Sha256, TakesPartsAsOneText) {
     const std::vector<std::string_view> parts = {"", "a", "", "bc", ""};
     EXPECT_EQ(hex_of(sha256(parts)), kOfAbc);

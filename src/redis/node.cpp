@@ -107,6 +107,9 @@ struct Node::State : std::enable_shared_from_this<Node::State> {
     void opened_breaker();
     static Task<void> probe(std::shared_ptr<State> self);
     static Task<bool> ping(std::shared_ptr<State> self, std::shared_ptr<Connection> connection);
+    [[nodiscard]] microseconds probe_patience() const {
+        return patience.count() == 0 ? kPatienceMax : patience;
+    }
     void tell_health();
     [[nodiscard]] Health health() const;
 
@@ -118,7 +121,7 @@ struct Node::State : std::enable_shared_from_this<Node::State> {
     Breaker breaker;
     std::string reason = "it is not connected yet"; // of what is wrong, when something is
     Health told{.ok = false, .reason = reason};
-    microseconds patience = kPatienceMax; // what commands were lately given, at most
+    microseconds patience{0}; // what commands were lately given, at most; 0: none came yet
     std::int64_t reconnected_us = 0;
     bool started = false;
     bool has_connected = false;
@@ -182,7 +185,7 @@ Task<void> Node::State::keep(std::shared_ptr<State> self, Slot& slot) {
 
 void Node::State::opened(microseconds round_trip) {
     has_connected = true;
-    if (round_trip > patience)
+    if (round_trip > probe_patience())
         trip("it answers too slowly");
     else if (breaker.is_closed() || breaker.probed(true, async::Deadlines::now_us()))
         reason.clear();
@@ -250,12 +253,15 @@ Result<void> Node::State::submit(Exchange& exchange, std::span<const Command> co
     start();
     ++attempt.tries;
     patience =
-        std::clamp(std::max(attempt.within, patience - patience / 64), kPatienceMin, kPatienceMax);
+        std::clamp(std::max(attempt.within, patience - patience / 8), kPatienceMin, kPatienceMax);
     if (!breaker.is_closed())
         return store_error("breaker_open", "Redis is left alone for a moment: " + reason);
-    Connection* connection = pick(Connection::State::kReady);
+    // What broke one connection may have broken all that were there: then rather a new one.
+    const bool repeated = attempt.tries > 1;
+    Connection* connection =
+        pick(repeated ? Connection::State::kOpening : Connection::State::kReady);
     if (connection == nullptr)
-        connection = pick(Connection::State::kOpening);
+        connection = pick(repeated ? Connection::State::kReady : Connection::State::kOpening);
     if (connection == nullptr)
         return store_error("not_sent", "there is no connection to Redis");
     exchange.deadline_us = attempt.deadline_us;
@@ -383,7 +389,7 @@ Task<void> Node::State::probe(std::shared_ptr<State> self) {
 Task<bool> Node::State::ping(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
     Reply reply;
     Exchange exchange{.replies = {&reply, 1}};
-    exchange.deadline_us = async::Deadlines::now_us() + self->patience.count();
+    exchange.deadline_us = async::Deadlines::now_us() + self->probe_patience().count();
     if (!connection->submit(exchange, {&ping_command(), 1}))
         co_return false;
     self->start_ticking();

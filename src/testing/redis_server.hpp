@@ -122,7 +122,7 @@ public:
     }
 
     /// Runs one command through redis-cli and gives its output without the last line's end.
-    [[nodiscard]] std::string cli(const std::vector<std::string>& arguments) const {
+    std::string cli(const std::vector<std::string>& arguments) const {
         std::string command = "redis-cli -h 127.0.0.1 -p " + std::to_string(port_);
         if (!password_.empty())
             command += " --no-auth-warning -a " + quoted(password_);
