@@ -1,10 +1,13 @@
 // Reading and writing the hash of the purges.
 #include "cache/redis_purges.hpp"
 
+#include "base/hash.hpp"
+#include "base/text.hpp"
 #include "cache/news.hpp"
 #include "cache/redis_scripts.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace larder::cache {
@@ -14,6 +17,14 @@ constexpr std::size_t kPurgesAtOnce = 500;
 
 std::unexpected<Error> unreadable() {
     return fail(ErrorCode::kStore, "the purges of the shared store can't be read");
+}
+
+/// Unlike every other one, so that also a database that lost its data never shows a known one over
+/// other purges.
+std::string make_version() {
+    std::array<unsigned char, 8> bytes{};
+    random_bytes(bytes);
+    return text::hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 std::string version_of(const redis::Reply& reply) {
@@ -67,6 +78,8 @@ std::vector<Purge> RedisPurges::learn(const std::vector<Purge>& purges) {
         if (known_.merge(purge))
             learned.push_back(purge);
     }
+    if (!learned.empty())
+        version_.reset(); // is all of it really there? The next look compares
     return learned;
 }
 
@@ -97,8 +110,9 @@ Task<Result<void>> RedisPurges::flush(std::chrono::microseconds within) {
 }
 
 Task<Result<void>> RedisPurges::write(Purge purge, std::chrono::microseconds within) {
-    redis::ScriptCall call{.keys = {keys_.purges(), keys_.purges_version()},
-                           .args = {field_of(purge.scope), std::to_string(purge.generation)}};
+    redis::ScriptCall call{
+        .keys = {keys_.purges(), keys_.purges_version()},
+        .args = {field_of(purge.scope), std::to_string(purge.generation), make_version()}};
     auto reply = co_await client_.script(RedisScripts::all().raise_purge, std::move(call), within);
     if (!reply)
         co_return std::unexpected(std::move(reply).error());
@@ -148,6 +162,8 @@ Task<Result<void>> RedisPurges::read_all(std::chrono::microseconds within) {
             if (there.of(purge.scope) < purge.generation)
                 lacking.push_back(std::move(purge));
         }
+        if (!lacking.empty())
+            version_.reset(); // looked at again when it was put in, or could not be
     }
     co_return co_await put_in(std::move(lacking), within);
 }
@@ -156,6 +172,7 @@ Task<Result<void>> RedisPurges::put_in(std::vector<Purge> lacking,
                                        std::chrono::microseconds within) {
     for (std::size_t from = 0; from < lacking.size(); from += kPurgesAtOnce) {
         redis::ScriptCall call{.keys = {keys_.purges(), keys_.purges_version()},
+                               .args = {make_version()},
                                .idempotent = true};
         for (std::size_t i = from; i < std::min(from + kPurgesAtOnce, lacking.size()); ++i) {
             call.args.push_back(field_of(lacking[i].scope));
@@ -163,11 +180,8 @@ Task<Result<void>> RedisPurges::put_in(std::vector<Purge> lacking,
         }
         auto reply =
             co_await client_.script(RedisScripts::all().merge_purges, std::move(call), within);
-        if (!reply) {
-            const std::lock_guard lock(mutex_);
-            version_.reset(); // tried again at the next look
+        if (!reply)
             co_return std::unexpected(std::move(reply).error());
-        }
     }
     co_return Result<void>();
 }

@@ -78,25 +78,20 @@ if ARGV[1] == 'a' then
 end
 local text = string.format('%.0f', generation)
 redis.call('HSET', KEYS[1], ARGV[1], text)
-local version = (tonumber(redis.call('GET', KEYS[2]) or 0) or 0) + 1
-if version < generation then version = generation end
-redis.call('SET', KEYS[2], string.format('%.0f', version))
+redis.call('SET', KEYS[2], ARGV[3])
 return text
 )";
 
 constexpr std::string_view kMergePurges = R"(
-local version = (tonumber(redis.call('GET', KEYS[2]) or 0) or 0) + 1
 local changed = 0
-for i = 1, #ARGV, 2 do
-  local generation = tonumber(ARGV[i + 1])
+for i = 2, #ARGV, 2 do
   local there = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or 0) or 0
-  if there < generation then
+  if there < tonumber(ARGV[i + 1]) then
     redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
     changed = changed + 1
-    if version < generation then version = generation end
   end
 end
-if changed > 0 then redis.call('SET', KEYS[2], string.format('%.0f', version)) end
+if changed > 0 then redis.call('SET', KEYS[2], ARGV[1]) end
 return changed
 )";
 

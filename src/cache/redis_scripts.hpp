@@ -24,10 +24,11 @@ struct RedisScripts {
     redis::Script put;
     /// KEYS entry, lease; ARGV as `put`, token. A PutOutcome; ends the lease.
     redis::Script put_leased;
-    /// KEYS purges, version; ARGV field, generation. The generation that it became: above all
-    /// that concern the same entries.
+    /// KEYS purges, version; ARGV field, generation, a new version. The generation that it became:
+    /// above all that concern the same entries.
     redis::Script raise_purge;
-    /// KEYS purges, version; ARGV field, generation, field, generation ... The larger ones stay.
+    /// KEYS purges, version; ARGV a new version, field, generation, field, generation ... The
+    /// larger ones stay.
     redis::Script merge_purges;
 
     static const RedisScripts& all();
