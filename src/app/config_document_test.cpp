@@ -121,6 +121,7 @@ TEST(ConfigDocument, DefaultsAreThoseOfTheStructures) {
     EXPECT_EQ(defaults["cache.prefix"], unset.cache.prefix);
     EXPECT_EQ(defaults["store.sqlite.path"], unset.sqlite_path);
     EXPECT_EQ(size(defaults["store.sqlite.max_size"]), unset.sqlite_max_size);
+    EXPECT_EQ(redis::parse_url(defaults["store.redis.url"]).value(), unset.redis_url);
     EXPECT_EQ(defaults["store.redis.connections"], std::to_string(unset.redis_connections));
     EXPECT_EQ(duration(defaults["store.redis.timeout"]), unset.redis_timeout);
     EXPECT_EQ(duration(defaults["store.upstash.timeout"]), unset.upstash_timeout);

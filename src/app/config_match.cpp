@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 namespace larder::app {
@@ -20,17 +21,18 @@ struct Endpoint {
 constexpr Endpoint kLater[] = {
     {"POST", "/llm/execute-workflow"},
     {"POST", "/llm/workflow/generate"},
-    {"POST", "/sessions"},
-    {"GET", "/sessions"},
-    {"DELETE", "/sessions"},
-    {"GET", "/sessions/*"},
-    {"PATCH", "/sessions/*"},
-    {"PUT", "/sessions/*"},
-    {"DELETE", "/sessions/*"},
-    {"POST", "/sessions/*/rotate"},
     {"*", "/v1/*"},
     {"*", "/admin/*"},
 };
+
+/// A route's path with `*` in its parameter's place.
+std::string as_glob(std::string_view path) {
+    const std::size_t open = path.find('{');
+    if (open == std::string_view::npos)
+        return std::string(path);
+    return std::string(path.substr(0, open)) + '*' +
+           std::string(path.substr(path.find('}', open) + 1));
+}
 
 /// Whether some text is matched by both globs.
 bool globs_meet(std::string_view a, std::string_view b) {
@@ -82,7 +84,7 @@ bool matches_some_endpoint(std::string_view pattern) {
     return std::ranges::any_of(api::routes(),
                                [&](const api::Route& route) {
                                    return route.tier != api::Tier::kNone &&
-                                          meets(route.method, route.path);
+                                          meets(route.method, as_glob(route.path));
                                }) ||
            std::ranges::any_of(kLater, [&](const Endpoint& endpoint) {
                return meets(endpoint.method, endpoint.path);
