@@ -33,8 +33,8 @@ HOMES = [
 ]
 # The protocols are pure: of `http` they see messages and events only.
 PARTS = {"protocol": {"http": ["http/message.hpp", "http/sse.hpp"]}}
-# Whoever sees a factory knows which database there is: only the wiring and tests may.
-FACTORIES = ["src/app/"]
+# Whoever sees a factory knows which database there is: only the wiring and tests (with what they share) may.
+FACTORIES = ["src/app/", "src/testing/"]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 ROOM = re.compile(r"^larder_room\(([^)]*)\)", re.MULTILINE)

@@ -368,7 +368,7 @@ class HttpConnection:
         request = await self.read_request()
         keep = request.headers.get("connection", "").lower() != "close"
         if request.segments[0] == b"-":
-            await self.send(self.upstash.control(request), not keep, request.method == "HEAD")
+            await self.send(self.upstash.control(request), not keep, request.method == "HEAD", control=True)
             return keep
         self.upstash.counts["requests"] += 1
         mode = self.upstash.next_fault()
@@ -391,9 +391,10 @@ class HttpConnection:
         await self.send(answer, not keep, request.method == "HEAD")
         return keep
 
-    def head(self, answer, close, length=True):
-        lines = [f"HTTP/1.1 {answer.status} {PHRASES[answer.status]}", f"Content-Type: {answer.content_type}",
-                 f"upstash-sync-token: {self.upstash.tokens.next()}"]
+    def head(self, answer, close, length=True, control=False):
+        lines = [f"HTTP/1.1 {answer.status} {PHRASES[answer.status]}", f"Content-Type: {answer.content_type}"]
+        if not control:
+            lines.append(f"upstash-sync-token: {self.upstash.tokens.next()}")
         lines += [f"{name}: {value}" for name, value in answer.headers]
         if length:
             lines.append(f"Content-Length: {len(answer.body)}")
@@ -401,8 +402,8 @@ class HttpConnection:
             lines.append("Connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
-    async def send(self, answer, close, head_only):
-        self.writer.write(self.head(answer, close) + (b"" if head_only else answer.body))
+    async def send(self, answer, close, head_only, control=False):
+        self.writer.write(self.head(answer, close, control=control) + (b"" if head_only else answer.body))
         await self.writer.drain()
 
     async def stream(self, request):

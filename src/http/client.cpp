@@ -195,7 +195,7 @@ public:
             }
             ++sends_;
             auto done = co_await attempt(request);
-            if (done || !pooled || answered_ || cancelled_ || timed_out_)
+            if (done || !pooled || !request.resend || answered_ || cancelled_ || timed_out_)
                 co_return done;
             pooled = false; // the server had closed it while it was idle
             stream_.reset();

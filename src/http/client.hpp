@@ -36,6 +36,9 @@ struct ClientRequest {
     OwnedFields fields;     // without Host and Content-Length
     std::string head_lines; // more fields, as whole lines with CRLF
     std::string_view body;  // kept alive by the caller until the head of the answer is there
+    /// False: never sent twice, for a server may do what was asked and then close a pooled
+    /// connection without an answer.
+    bool resend = true;
 };
 
 struct ClientTimeouts {
@@ -50,8 +53,9 @@ class ClientCall {
 public:
     virtual ~ClientCall() = default; // an answer that was not read to its end closes its connection
     /// Sends the request and reads the head of its answer (1xx ones are skipped). A pooled
-    /// connection that turns out to be closed is replaced once. kProviderUnavailable: no
-    /// connection, or it broke; kTimeout; kCancelled; kProviderUnreadable: no HTTP.
+    /// connection that turns out to be closed is replaced once, if the request says so.
+    /// kProviderUnavailable: no connection, or it broke; kTimeout; kCancelled; kProviderUnreadable:
+    /// no HTTP.
     virtual Task<Result<void>> send(ClientRequest request) = 0;
     [[nodiscard]] virtual const ResponseHead& head() const = 0;
     /// Appends more of the body to `out`. False at its end. kProviderUnavailable when it is cut.

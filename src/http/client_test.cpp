@@ -214,6 +214,25 @@ TEST(Client, ReplacesAPooledConnectionThatBreaksUnderTheRequestOnce) {
     EXPECT_EQ(server.connections(), 3);
 }
 
+TEST(Client, SendsNothingTwiceThatMustNotBe) {
+    // Answers once, and closes on the next request, which it may have carried out.
+    ScriptedServer server([](RawConnection& connection, int) {
+        connection.read_until("\r\n\r\n");
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        connection.read_until("\r\n\r\n");
+    });
+    TestClient client;
+    EXPECT_EQ(client.get(server.port()).body, "ok");
+    auto call = client.call(server.port());
+    const Outcome outcome = testing::run(
+        client.context(),
+        testing::perform(call, {.method = "POST", .target = "/", .body = "once", .resend = false}));
+    client.drop(call);
+    EXPECT_EQ(outcome.code(), ErrorCode::kProviderUnavailable);
+    EXPECT_FALSE(outcome.answered);
+    EXPECT_EQ(server.connections(), 1);
+}
+
 TEST(Client, ReadsChunksAtEverySplit) {
     const std::string answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
                                "3;x=y\r\nabc\r\n4\r\ndefg\r\n0\r\nTrailer: 1\r\n\r\n";
