@@ -6,6 +6,7 @@
 #include "testing/redis_server.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -83,6 +84,20 @@ public:
         for (std::size_t i = 0; i < kSentinels; ++i)
             url += (i == 0 ? "127.0.0.1:" : ",127.0.0.1:") + std::to_string(sentinel_port(i));
         return url + "/" + name;
+    }
+
+    /// The server that most Sentinels call the master; kServers when there is none.
+    [[nodiscard]] std::size_t master() const {
+        std::array<int, kServers> votes{};
+        for (const Sentinel& each : sentinels_) {
+            const auto named = ask_redis(each.port, {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", kName});
+            for (std::size_t i = 0; i < kServers; ++i) {
+                if (named.items.size() == 2 && named.items[1].text == std::to_string(port(i)))
+                    ++votes[i];
+            }
+        }
+        const auto most = std::ranges::max_element(votes);
+        return *most > 0 ? static_cast<std::size_t>(most - votes.begin()) : kServers;
     }
 
 private:
