@@ -74,6 +74,9 @@ std::vector<std::string_view> needs_restart(const Config& before, const Config& 
              before.redis_connections != after.redis_connections ||
              before.upstash_url != after.upstash_url || before.upstash_token != after.upstash_token,
          "store");
+    note(before.cache.fleet_flight != after.cache.fleet_flight, "cache.fleet_flight");
+    note(before.on_store_loss != after.on_store_loss, "limits.on_store_loss");
+    note(before.sessions.prefix != after.sessions.prefix, "sessions.prefix");
     note(before.server.max_connections != after.server.max_connections, "server.max_connections");
     note(before.server.head_timeout != after.server.head_timeout ||
              before.server.body_timeout != after.server.body_timeout ||
