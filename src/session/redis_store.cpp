@@ -241,6 +241,7 @@ Task<Result<std::vector<Session>>> RedisSessions::list(Owner owner, async::TimeB
         co_return to_caller(members.error());
     const std::vector<std::string> hashes = texts_of(*std::move(members), 0);
     std::vector<Session> sessions;
+    std::size_t bytes = 0;
     for (std::size_t next = 0; next < hashes.size();) {
         std::vector<redis::Command> commands;
         for (; next < hashes.size() && commands.size() < kListChunk; ++next) {
@@ -256,10 +257,14 @@ Task<Result<std::vector<Session>>> RedisSessions::list(Owner owner, async::TimeB
             if (!reply)
                 co_return to_caller(reply.error());
             auto session = to_session(reply->items, 1); // nothing where it has ended meanwhile
-            if (session && reply->items[0].text == owner.name_space &&
-                session->user_id == owner.user_id)
-                sessions.push_back(*std::move(session));
+            if (!session || reply->items[0].text != owner.name_space ||
+                session->user_id != owner.user_id)
+                continue;
+            bytes += session->data.size();
+            sessions.push_back(*std::move(session));
         }
+        if (bytes > kListBytesMax)
+            co_return fail(ErrorCode::kTooLarge, kListTooLarge);
     }
     co_return sessions;
 }

@@ -202,11 +202,15 @@ Result<std::vector<Session>> SessionTable::list(const Owner& owner, std::int64_t
     const Reading reading(*list_);
     list_->bind_text(1, owner.name_space).bind_text(2, owner.user_id).bind(3, now_ms);
     std::vector<Session> sessions;
+    std::size_t bytes = 0;
     while (true) {
         LARDER_TRY(const bool found, list_->step());
         if (!found)
             return sessions;
         sessions.push_back(read_session(*list_));
+        bytes += sessions.back().data.size();
+        if (bytes > kListBytesMax)
+            return fail(ErrorCode::kTooLarge, kListTooLarge);
     }
 }
 

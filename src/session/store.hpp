@@ -17,6 +17,9 @@ namespace larder::session {
 
 /// More sessions than this of one user end the one that would expire first.
 constexpr std::size_t kSessionsPerUserMax = 1000;
+/// What is listed at once, by the bytes of its data.
+constexpr std::size_t kListBytesMax = 16UL << 20;
+constexpr const char* kListTooLarge = "this user's sessions are too large to be listed at once";
 
 struct Session {
     std::string id; // 59 characters base64url, see id.hpp; a secret
@@ -73,7 +76,8 @@ public:
                                          async::TimeBudget& budget) = 0;
     virtual Task<Result<void>> destroy(Reference reference, Expected expected,
                                        async::TimeBudget& budget) = 0;
-    /// All of one user's, the one that expires first in front. Refreshes nothing.
+    /// All of one user's, the one that expires first in front. Refreshes nothing. kTooLarge when
+    /// their data is over kListBytesMax together.
     virtual Task<Result<std::vector<Session>>> list(Owner owner, async::TimeBudget& budget) = 0;
     /// Ends all of one user's, also one that is being rotated; how many there were.
     virtual Task<Result<std::int64_t>> destroy_all(Owner owner, async::TimeBudget& budget) = 0;

@@ -195,6 +195,16 @@ TEST_P(SessionStore, ListsAUsersSessionsByTheirEndAndRefreshesNone) {
     EXPECT_TRUE(harness_.list({.name_space = "default", .user_id = "nobody"})->empty());
 }
 
+TEST_P(SessionStore, ListsNoMoreThanItsBytesAllowAndEndsThemAllTheSame) {
+    const std::string data = R"({"x":")" + std::string(1 << 20, 'x') + R"("})";
+    for (int i = 0; i < 16; ++i)
+        ASSERT_TRUE(harness_.create(kAnn, data));
+    EXPECT_EQ(code_of(harness_.list(kAnn)), ErrorCode::kTooLarge);
+    EXPECT_TRUE(harness_.create(kBob));
+    EXPECT_EQ(harness_.list(kBob)->size(), 1U);
+    EXPECT_EQ(harness_.destroy_all(kAnn).value(), 16);
+}
+
 TEST_P(SessionStore, EndsAllOfAUserAndOfNobodyElse) {
     for (int i = 0; i < 60; ++i)
         ASSERT_TRUE(harness_.create(kAnn));
