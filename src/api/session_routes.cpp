@@ -3,6 +3,7 @@
 #include "session/id.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace larder::api {
@@ -57,6 +58,13 @@ Result<http::Response> show_result(Result<session::Session> session) {
     if (!session)
         return to_client(std::move(session).error());
     return show(*session);
+}
+
+std::size_t bytes_of(std::span<const session::Session> sessions) {
+    std::size_t bytes = 0;
+    for (const session::Session& session : sessions)
+        bytes += session.data.size();
+    return bytes;
 }
 
 bool has_id(Endpoint endpoint) {
@@ -206,6 +214,9 @@ Task<SessionRoutes::Outcome> SessionRoutes::all_of_user(Context& context) {
         const auto sessions = co_await store_.list(std::move(owner), context.store_budget);
         if (!sessions)
             co_return to_client(sessions.error());
+        BudgetShare share(budget_);
+        if (!share.grow(2 * bytes_of(*sessions))) // as they are, and as they are shown
+            co_return fail(ErrorCode::kOverloaded, "too much is under way; try again");
         co_return make_response(200, write_sessions(*sessions));
     }
     const auto ended = co_await store_.destroy_all(std::move(owner), context.store_budget);
