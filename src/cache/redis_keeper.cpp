@@ -89,6 +89,8 @@ void RedisStore::Keeper::stop(std::chrono::steady_clock::time_point until) {
 Task<void> RedisStore::Keeper::run(std::shared_ptr<Keeper> self) {
     async::Deadline deadline(async::Deadlines::of(self->context_),
                              [keeper = self.get()] { keeper->wakes_.notify(); });
+    if (!self->core_->traits.push) // later, look-ups see that there is something new
+        (void)co_await self->core_->purges.refresh(true, self->core_->settings.write_within);
     while (!self->is_stopping_) {
         co_await self->step();
         if (self->is_stopping_)
