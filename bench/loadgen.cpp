@@ -73,6 +73,7 @@ private:
     void dispatch();
     bool is_due(std::int64_t now, std::int64_t& planned) const;
     void issue(std::size_t index, std::int64_t planned);
+    std::uint64_t next_number();
     void flush(std::size_t index);
     void on_readable(std::size_t index);
     bool take_response(std::size_t index);
@@ -83,7 +84,7 @@ private:
     Options options_;
     std::string request_;
     std::size_t unique_at_ = std::string::npos;
-    std::uint64_t next_unique_ = 0;
+    std::uint64_t numbers_given_ = 0;
     std::int64_t start_ns_ = 0;
     std::int64_t end_ns_ = 0;
     std::int64_t last_answer_ns_ = 0;
@@ -122,7 +123,6 @@ void Generator::make_request() {
     }
     request_ += "\r\n" + options_.body;
     if (options_.unique) {
-        next_unique_ = *options_.unique;
         unique_at_ = request_.find(kPlaceholder);
     }
 }
@@ -214,9 +214,19 @@ void Generator::dispatch() {
     }
 }
 
+std::uint64_t Generator::next_number() {
+    const std::uint64_t first = *options_.unique;
+    if (counts_.issued % options_.fresh_every != 0) {
+        return first;
+    }
+    const std::uint64_t number = first + numbers_given_ % options_.cycle;
+    ++numbers_given_;
+    return number;
+}
+
 void Generator::issue(std::size_t index, std::int64_t planned) {
     if (unique_at_ != std::string::npos) {
-        std::uint64_t number = next_unique_++;
+        std::uint64_t number = next_number();
         for (std::size_t i = kPlaceholder.size(); i-- > 0; number /= 10) {
             request_[unique_at_ + i] = char('0' + number % 10);
         }

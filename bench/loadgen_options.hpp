@@ -22,6 +22,8 @@ constexpr std::string_view kUsage =
   --duration SECONDS       --requests N      end after either
   --warmup SECONDS         leave out the latencies of the beginning
   --unique START           {{unique}} in the body becomes a number of 10 digits that grows by one
+  --cycle N                the numbers begin anew after N of them
+  --fresh-every N          only every Nth request has a new number, the others have START
   --contains TEXT          count the 200s whose body contains TEXT
 )";
 
@@ -37,6 +39,8 @@ struct Options {
     std::uint64_t requests = 0;
     double warmup_s = 0;
     std::optional<std::uint64_t> unique;
+    std::uint64_t cycle = UINT64_MAX;
+    std::uint64_t fresh_every = 1;
     std::string contains;
 };
 
@@ -69,6 +73,10 @@ inline bool set_option(Options& options, std::string_view name, const char* valu
         options.warmup_s = std::strtod(value, nullptr);
     } else if (name == "--unique") {
         options.unique = std::strtoull(value, nullptr, 10);
+    } else if (name == "--cycle") {
+        options.cycle = std::strtoull(value, nullptr, 10);
+    } else if (name == "--fresh-every") {
+        options.fresh_every = std::strtoull(value, nullptr, 10);
     } else if (name == "--contains") {
         options.contains = value;
     } else {
@@ -87,7 +95,9 @@ inline std::optional<Options> read_options(int count, char** arguments) {
         }
     }
     const bool bounded = options.duration_s > 0 || options.requests > 0;
-    if (options.port == 0 || options.connections == 0 || !bounded || options.rate < 0) {
+    const bool numbered = options.cycle > 0 && options.fresh_every > 0;
+    if (options.port == 0 || options.connections == 0 || !bounded || !numbered ||
+        options.rate < 0) {
         return std::nullopt;
     }
     return options;

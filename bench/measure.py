@@ -1,5 +1,6 @@
 """Drives a server with wrk or larder-bench-load; reads what the kernel counted for it meanwhile."""
 
+import csv
 import json
 import os
 import statistics
@@ -78,19 +79,50 @@ def load_command(run, port, body_path, **options):
     return command
 
 
-def load(run, port, body_path, **options):
-    """larder-bench-load; every answer must be a 200. Its JSON is described in bench/README.md."""
+def load_any(run, port, body_path, **options):
+    """larder-bench-load, whatever the answers are. Its JSON is described in bench/README.md."""
     options.setdefault("connections", CONNECTIONS)
     command = load_command(run, port, body_path, **options)
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     if done.returncode != 0:
         raise BenchError(f"larder-bench-load: {done.stdout[-300:]}{done.stderr[-300:]}")
-    result = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def load(run, port, body_path, **options):
+    """`load_any`; every answer must be a 200."""
+    result = load_any(run, port, body_path, **options)
     if any(result["errors"].values()) or set(result["statuses"]) != {"200"}:
         raise BenchError(f"larder-bench-load: {result['statuses']} {result['errors']}")
     if result["completed"] < options.get("requests", 1):
         raise BenchError(f"only {result['completed']} of {options['requests']} in time")
     return result
+
+
+def load_together(run, ports, body_path, **options):
+    """One larder-bench-load a port, all at once; their results in order."""
+    commands = [load_command(run, port, body_path, **options) for port in ports]
+    clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    try:
+        return [json.loads(client.communicate(timeout=60)[0]) for client in clients]
+    finally:
+        for client in clients:
+            client.kill()
+            client.wait()
+
+
+def redis_benchmark(run, port, *arguments):
+    """One test of redis-benchmark: requests a second, p50 and p99 in µs."""
+    given = [one if isinstance(one, bytes) else str(one) for one in arguments]
+    command = [run.tool("redis-benchmark"), "-p", str(port), "--csv", *given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    lines = list(csv.reader(done.stdout.splitlines()))
+    if done.returncode != 0 or len(lines) != 2 or "p50_latency_ms" not in lines[0]:
+        raise BenchError(f"redis-benchmark: {done.stdout[-300:]}{done.stderr[-300:]}")
+    fields = dict(zip(*lines))
+    return {"requestsPerSecond": float(fields["rps"]),
+            "p50Us": float(fields["p50_latency_ms"]) * 1000,
+            "p99Us": float(fields["p99_latency_ms"]) * 1000}
 
 
 def cpu_round(process, drive, quiet_seconds=0):

@@ -4,12 +4,14 @@ Each is on a free port of loopback and has a directory inside the run's. Everyth
 is stopped by Run.close(), also after an error or Ctrl-C.
 """
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -18,6 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 LIMIT_OF_NOTHING = 1_000_000_000  # the limiter runs, and never refuses
+SQLITE = "{ kind: sqlite, sqlite: { path: larder.db } }"
 SHM_BYTES_MIN = 2_000_000_000
 OPEN_FILES = "open_file_cache max=10000 inactive=1h; open_file_cache_valid 1h;"
 
@@ -49,6 +52,14 @@ def post(port, body, path="/llm/generate", timeout=10):
         return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()
     except OSError as error:
         raise BenchError(f"no answer on port {port}: {error}") from error
+
+
+def key_entries(keys):
+    """The configuration's entries of users with these API keys."""
+    return ", ".join(
+        f'{{ name: k{number}, user: u{number}, scopes: [llm, sessions], '
+        f'sha256: "{hashlib.sha256(key.encode()).hexdigest()}" }}'
+        for number, key in enumerate(keys))
 
 
 class Process:
@@ -107,11 +118,11 @@ class Process:
 
 
 class Upstream(Process):
-    def __init__(self, run, body_bytes=1024, delay_ms=0):
+    def __init__(self, run, body_bytes=1024, delay_ms=0, cores=CLIENT_CORE):
         self.port = free_port()
         command = [str(run.program("larder-bench-upstream")), "--port", str(self.port),
                    "--body-bytes", str(body_bytes), "--delay-ms", str(delay_ms)]
-        super().__init__(run, "upstream", run.new_directory("upstream"), command, CLIENT_CORE)
+        super().__init__(run, "upstream", run.new_directory("upstream"), command, cores)
         self.wait_for_port(self.port)
 
     def calls(self):
@@ -164,12 +175,15 @@ class Nginx(Process):
 
 
 class Larder(Process):
-    """Log and limits on; `cache`, `threads`, the limit and the API keys as the row needs them."""
+    """Log and limits on; `cache`, `threads`, the limit and the API keys as the row needs them.
+
+    `limit` 0 switches the tiers off; `store` and `memory` are texts of the configuration.
+    """
 
     hit_header = ("x-larder-cache", "hit")
 
     def __init__(self, run, upstream_port, cache=True, threads=1, limit=LIMIT_OF_NOTHING, keys="",
-                 directory=None, cores=SERVER_CORE):
+                 store=SQLITE, memory="256MiB", directory=None, cores=SERVER_CORE):
         self.port = free_port()
         directory = directory or run.new_directory("larder")
         directory.mkdir(parents=True, exist_ok=True)
@@ -180,10 +194,11 @@ class Larder(Process):
             + "providers:\n"
             "  openai: { api: openai, api_key: bench, "
             f"base_url: \"http://127.0.0.1:{upstream_port}/v1\" }}\n"
-            f"cache: {{ enabled: {'true' if cache else 'false'} }}\n"
-            "store: { kind: sqlite, sqlite: { path: larder.db } }\n"
+            f"cache: {{ enabled: {'true' if cache else 'false'}, memory: {memory} }}\n"
+            f"store: {store}\n"
             "limits:\n"
             f"  llm: {{ max: {limit}, window: 60s }}\n"
+            f"  standard: {{ max: {LIMIT_OF_NOTHING if limit else 0}, window: 60s }}\n"
             "log: { level: info, format: json }\n")
         command = [str(run.program("larder")), "serve", "--config", str(configuration),
                    "--listen", f"127.0.0.1:{self.port}"]
@@ -192,6 +207,52 @@ class Larder(Process):
     def wait(self):
         self.wait_for_port(self.port)
         return self
+
+    def wait_until_ready(self, timeout=10):
+        """Until it says that it reaches its store."""
+        end = time.perf_counter() + timeout
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while time.perf_counter() < end:
+            with opener.open(f"http://127.0.0.1:{self.port}/ready", timeout=5) as reply:
+                state = json.load(reply)
+            if state["status"] == "ready":
+                return
+            time.sleep(0.01)
+        raise BenchError(f"larder is not ready: {state}")
+
+
+class Redis(Process):
+    """redis-server with nothing to do but answer: no snapshots, no append-only file."""
+
+    def __init__(self, run, cores):
+        self.port = free_port()
+        command = [run.tool("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1",
+                   "--save", "", "--appendonly", "no", "--daemonize", "no"]
+        super().__init__(run, "redis-server", run.new_directory("redis"), command, cores)
+        self.wait_for_port(self.port)
+        self.store = f"{{ kind: redis, redis: {{ url: \"redis://127.0.0.1:{self.port}\" }} }}"
+
+    def ask(self, *arguments):
+        """What redis-cli prints for one command."""
+        command = [shutil.which("redis-cli"), "-p", str(self.port), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        if done.returncode != 0:
+            raise BenchError(f"redis-cli: {done.stdout[-200:]}{done.stderr[-200:]}")
+        return done.stdout.strip()
+
+
+class Upstash(Process):
+    """The tests' Upstash server in front of `redis`."""
+
+    def __init__(self, run, redis, cores):
+        self.port = free_port()
+        program = HERE.parent / "tests/upstash_server.py"
+        command = [sys.executable, "-B", str(program), "--port", str(self.port), "--token", "bench",
+                   "--redis", f"127.0.0.1:{redis.port}"]
+        super().__init__(run, "upstash-server", run.new_directory("upstash"), command, cores)
+        self.wait_for_port(self.port)
+        self.store = (f"{{ kind: upstash, upstash: {{ url: \"http://127.0.0.1:{self.port}\", "
+                      "token: bench } }")
 
 
 class Run:

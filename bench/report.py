@@ -28,6 +28,7 @@ def describe_host(run, options):
         "kernel": platform.release().split("-")[0],
         "nginx": version_of(run.tool("nginx")),
         "wrk": version_of(run.tool("wrk")),
+        "redis": version_of(run.tool("redis-server"), "--version"),
         "inMemory": run.in_memory,
         "command": " ".join(["bench/run.py", *options]),
     }
@@ -47,7 +48,7 @@ def table(results):
         if "error" in result:
             lines.append((result["scenario"], "", "", result["error"], "NOT MEASURED"))
             continue
-        relation = "" if result["exact"] else "≤ "
+        relation = "" if result["exact"] else "≥ " if result["at_least"] else "≤ "
         target = relation + format_number(result["target"], result["unit"])
         measured = format_number(result["measured"], result["unit"])
         lines.append((result["what"], target, measured, result["shown"], result["verdict"]))
@@ -72,7 +73,8 @@ def write_results(directory, host, results, latest):
             "# The last whole run of `make bench`",
             "",
             f"{host['date']}, commit {host['commit']}: {host['cores']} × {host['processor']}, "
-            f"Linux {host['kernel']}, nginx {host['nginx']}, wrk {host['wrk']}; "
+            f"Linux {host['kernel']}, nginx {host['nginx']}, wrk {host['wrk']}, "
+            f"Redis {host['redis']}; "
             f"load before the run: {host['loadBefore']}. "
             f"Command: `{host['command']}`; raw results: `{path.name}`. "
             "How to read it: `bench/README.md`.",

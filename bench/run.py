@@ -17,7 +17,8 @@ import time
 from measure import BenchError
 from processes import CLIENT_CORE, HERE, Run
 from report import describe_host, print_table, write_results
-from scenarios import CALIBRATED, QUICK, SCENARIOS, Size
+from rows import QUICK, Size
+from scenarios import CALIBRATED, SCENARIOS
 
 FAILURES = (BenchError, OSError, ValueError, subprocess.SubprocessError, http.client.HTTPException)
 BUSY_LOAD = 0.5  # processes that want to run, the minute before

@@ -1,7 +1,5 @@
 """The rows of the table: each sets up its servers, measures, and gives one or more Rows."""
 
-import dataclasses
-import hashlib
 import http.client
 import json
 import os
@@ -9,6 +7,7 @@ import shutil
 import subprocess
 import time
 
+import fleet
 from measure import (
     cpu_round,
     interleave,
@@ -22,45 +21,11 @@ from measure import (
     wait_until_idle,
     wrk,
 )
-from processes import ALL_CORES, BenchError, Larder, Nginx, Upstream, post
+from processes import ALL_CORES, BenchError, Larder, Nginx, Upstream, key_entries, post
+from rows import Row
 
 MEGABYTE = 1_000_000
 LAG_MAX_US = 200  # above it the open loop's requests leave too late to say anything
-
-
-@dataclasses.dataclass
-class Size:
-    """How much is measured; --quick takes the small one."""
-    rounds: int = 7
-    seconds: int = 2
-    warmup: float = 1    # seconds
-    quiet: float = 1.5   # seconds without CPU time: then the writer has written
-    hits: int = 1_000_000
-    entries: int = 100_000
-    starts: int = 11
-    repeats: int = 3
-
-
-QUICK = Size(rounds=1, seconds=1, warmup=0.2, quiet=1.1, hits=20_000, entries=2_000, starts=3,
-             repeats=1)
-
-
-@dataclasses.dataclass
-class Row:
-    what: str
-    target: float       # the most that is allowed; for an exact row what it must be
-    measured: float     # compared with the target
-    shown: str          # what stands in the table beside it
-    unit: str = "×"
-    exact: bool = False
-    informational: bool = False
-    raw: dict = dataclasses.field(default_factory=dict)
-
-    def verdict(self):
-        if self.informational:
-            return "–"
-        met = self.measured == self.target if self.exact else self.measured <= self.target
-        return "met" if met else "MISSED"
 
 
 def cpu_row(what, target, results, peer, **options):
@@ -307,11 +272,8 @@ def measure_limit(run, size):
     path, _ = make_body(run, "hit")
     upstream = Upstream(run)
     keys = [f"bench-key-{number}" for number in range(size.repeats)]
-    entries = ", ".join(
-        f'{{ name: k{number}, user: u{number}, scopes: [llm], '
-        f'sha256: "{hashlib.sha256(key.encode()).hexdigest()}" }}'
-        for number, key in enumerate(keys))
-    larder = Larder(run, upstream.port, threads=8, limit=20, keys=entries, cores=ALL_CORES).wait()
+    larder = Larder(run, upstream.port, threads=8, limit=20, keys=key_entries(keys),
+                    cores=ALL_CORES).wait()
     results = [hammer(run, larder.port, path, key) for key in keys]
     run.stop(larder, upstream)
     most = max(results, key=lambda result: abs(result["accepted"] - 20))["accepted"]
@@ -331,5 +293,6 @@ SCENARIOS = {
     "size": measure_size,
     "flight": measure_single_flight,
     "limit": measure_limit,
+    **fleet.SCENARIOS,
 }
 CALIBRATED = ("hit", "miss", "miss-cached", "latency", "flight")  # nginx can stand in for Larder

@@ -3,18 +3,21 @@
 python3 -m unittest discover bench; LARDER_BUILD names the directory of the programs.
 """
 
+import http.server
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import threading
 import unittest
 
+from fleet import monitored_arguments
 from measure import interleave, load, make_body, median_of, ratio_of
 from processes import HERE, BenchError, Run, Upstream
 from report import table
-from scenarios import Row
+from rows import Row
 
 BUILD = os.environ.get("LARDER_BUILD", str(HERE.parent / "build/release"))
 BUILT = os.access(os.path.join(BUILD, "larder-bench-load"), os.X_OK)
@@ -44,6 +47,12 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(Row("", 0.8, 0.81, "").verdict(), "MISSED")
         self.assertEqual(Row("", 20, 19, "", exact=True).verdict(), "MISSED")
         self.assertEqual(Row("", 20, 20, "", exact=True).verdict(), "met")
+        self.assertEqual(Row("", 0.5, 0.49, "", at_least=True).verdict(), "MISSED")
+        self.assertEqual(Row("", 0.5, 0.5, "", at_least=True).verdict(), "met")
+
+    def test_a_command_that_redis_shows_is_read_back(self):
+        line = r'1.5 [0 127.0.0.1:1] "EVALSHA" "ab" "1" "limit:{a\"b}" "\x00\n\\"'
+        self.assertEqual(monitored_arguments(line), [b"EVALSHA", b"ab", b"1", b'limit:{a"b}', b"\0\n\\"])
 
     def test_a_row_that_failed_stands_in_the_table(self):
         self.assertEqual(table([{"scenario": "hit", "error": "why"}])[1],
@@ -62,6 +71,35 @@ class Programs(unittest.TestCase):
         result = load(self.run_of_test, upstream.port, self.path, requests=5000, unique=1)
         self.assertEqual(result["completed"], 5000)
         self.assertEqual(upstream.calls(), 5000)
+
+    def numbers_sent(self, **options):
+        """What stood in place of {{unique}}, of 12 requests one after the other that begin with 7."""
+        numbers = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                numbers.append(int(re.search(rb"Number (\d{10})", body).group(1)))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                """Says nothing."""
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            load(self.run_of_test, server.server_address[1], self.path, requests=12, connections=1,
+                 unique=7, **options)
+            server.shutdown()
+        return numbers
+
+    def test_numbers_grow_go_round_or_are_fresh_now_and_then(self):
+        self.assertEqual(self.numbers_sent(), list(range(7, 19)))
+        self.assertEqual(self.numbers_sent(cycle=3), [7, 8, 9] * 4)
+        self.assertEqual(self.numbers_sent(**{"fresh-every": 4}), [7, 7, 7, 7, 8, 7, 7, 7, 9, 7, 7, 7])
 
     def test_streams_are_read_to_their_end(self):
         upstream = Upstream(self.run_of_test, delay_ms=50)
