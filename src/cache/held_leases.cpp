@@ -65,10 +65,9 @@ void HeldLeases::offer(const std::string& token, std::function<void()> wanted) {
     const std::lock_guard lock(mutex_);
     Flight& flight = flights_[token];
     flight.is_offered = true;
+    flight.wanted = std::move(wanted);
     if (flight.is_wanted)
-        wanted();
-    else
-        flight.wanted = std::move(wanted);
+        flight.wanted();
 }
 
 void HeldLeases::withdraw(const std::string& token) {
@@ -87,8 +86,8 @@ bool HeldLeases::want(const std::string& token) {
     if (found == flights_.end())
         return false;
     found->second.is_wanted = true;
-    if (const auto wanted = std::exchange(found->second.wanted, nullptr))
-        wanted();
+    if (found->second.wanted)
+        found->second.wanted();
     return found->second.is_held;
 }
 

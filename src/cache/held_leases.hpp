@@ -33,7 +33,7 @@ public:
 
     void offer(const std::string& token, std::function<void()> wanted);
     void withdraw(const std::string& token);
-    /// Somebody waits: calls `wanted` of the offer, the first time. False when the lease is not
+    /// Somebody waits: calls `wanted` of the offer. False when the lease is not
     /// held: the caller should tell who waits.
     bool want(const std::string& token);
 
@@ -51,7 +51,7 @@ private:
         bool is_held = false;
         bool is_offered = false;
         bool is_wanted = false;
-        std::function<void()> wanted; // empty once it was called
+        std::function<void()> wanted;
         std::int64_t alive_us = 0;
         std::uint64_t pieces = 0;
         std::size_t bytes = 0;

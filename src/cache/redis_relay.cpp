@@ -125,6 +125,11 @@ Task<Result<void>> RedisRelay::write(llm::Fingerprint key, std::string lease,
     co_return Result<void>();
 }
 
+Task<void> RedisRelay::want(std::string holder) {
+    const FlightNews news{.kind = FlightNews::Kind::kWanted, .token = std::move(holder)};
+    (void)co_await client_.run(client_.publish_command(keys_.news(), write_news(news)), within_);
+}
+
 Result<RelayNews> read_relay(const redis::Reply& range, std::string& cursor) {
     RelayNews news;
     std::uint64_t last = number_of(cursor);

@@ -58,6 +58,7 @@ public:
     /// The cursor is the number of the last piece. kStore when one is missing.
     Task<Result<RelayNews>> read(llm::Fingerprint key, std::string holder, std::string& cursor,
                                  std::chrono::milliseconds within) override;
+    Task<void> want(std::string holder) override;
 
     /// A message came.
     void heard(const FlightNews& news) { waiters_.tell(news); }

@@ -138,7 +138,7 @@ TEST_F(RedisRelayTest, WakesWhoWaitsWhenAPieceComes) {
     offer();
     std::string cursor;
     auto waiting = two().start_relay_read(key_, lease_, cursor, kLong);
-    ASSERT_TRUE(eventually([&] { return wanted_ == 1; }));
+    ASSERT_TRUE(eventually([&] { return wanted_ >= 1; }));
     ASSERT_TRUE(one().relay_write(key_, lease_, {"first"}));
     auto news = testing::finish(std::move(waiting));
     ASSERT_TRUE(news);
@@ -149,7 +149,7 @@ TEST_F(RedisRelayTest, WakesWhoWaitsWhenAPieceComes) {
     ASSERT_TRUE(news);
     EXPECT_TRUE(news->pieces.empty());
     EXPECT_EQ(news->end, "over");
-    EXPECT_EQ(wanted_, 1);
+    EXPECT_GE(wanted_, 1);
 }
 
 TEST_F(RedisRelayTest, TellsTheHolderThatOffersLate) {
@@ -162,7 +162,7 @@ TEST_F(RedisRelayTest, TellsTheHolderThatOffersLate) {
         return one().purge_of({PurgeKind::kModel, "m"}) > 0;
     }));
     offer();
-    EXPECT_TRUE(eventually([&] { return wanted_ == 1; }));
+    EXPECT_TRUE(eventually([&] { return wanted_ >= 1; }));
     ASSERT_TRUE(one().relay_write(key_, lease_, {"first"}));
     EXPECT_EQ(testing::finish(std::move(waiting))->pieces, std::vector<std::string>{"first"});
 }
@@ -186,7 +186,7 @@ TEST_F(RedisRelayTest, WakesAllWhoWaitWhenTheLeaseIsReleased) {
     std::vector<std::future<Result<RelayNews>>> waiting;
     for (std::size_t i = 0; i < cursors.size(); ++i)
         waiting.push_back(two().start_relay_read(key_, lease_, cursors[i], kLong, i));
-    ASSERT_TRUE(eventually([&] { return wanted_ == 1; }));
+    ASSERT_TRUE(eventually([&] { return wanted_ >= 1; }));
     const auto began = std::chrono::steady_clock::now();
     one().store().release(key_, lease_);
     for (auto& one : waiting) {
@@ -202,7 +202,7 @@ TEST_F(RedisRelayTest, WakesWhoWaitsWhenTheAnswerIsPut) {
     offer();
     std::string cursor;
     auto waiting = two().start_relay_read(key_, lease_, cursor, kLong);
-    ASSERT_TRUE(eventually([&] { return wanted_ == 1; }));
+    ASSERT_TRUE(eventually([&] { return wanted_ >= 1; }));
     const auto began = std::chrono::steady_clock::now();
     one().store().put_leased(key_, cache_entry("answer"), lease_);
     ASSERT_TRUE(testing::finish(std::move(waiting)));
@@ -238,7 +238,7 @@ TEST_F(RedisRelayTest, FindsPiecesThoughTheMessagesAreLost) {
     offer();
     std::string cursor;
     auto waiting = two().start_relay_read(key_, lease_, cursor, kLong);
-    ASSERT_TRUE(eventually([&] { return wanted_ == 1; }));
+    ASSERT_TRUE(eventually([&] { return wanted_ >= 1; }));
     // Written without telling anybody.
     fleet_.server.cli({"XADD", fleet_.keys.relay(key_, lease_), "1-1", "p", "piece"});
     const auto news = testing::finish(std::move(waiting));

@@ -26,8 +26,8 @@ public:
     virtual ~Relay() = default;
 
     // The holder's side.
-    /// From now on `wanted` is called, at most once, from any thread, when another node waits for
-    /// the flight under `lease`. Ends with `withdraw`, after which it is not called.
+    /// From now on `wanted` is called, from any thread, whenever another node says that it waits
+    /// for the flight under `lease`. Ends with `withdraw`, after which it is not called.
     virtual void offer(const std::string& lease, std::function<void()> wanted) = 0;
     virtual void withdraw(const std::string& lease) = 0;
     /// Appends pieces, then the end where there is one, and tells who waits.
@@ -41,6 +41,8 @@ public:
     /// early when the lease has ended.
     virtual Task<Result<RelayNews>> read(llm::Fingerprint key, std::string holder,
                                          std::string& cursor, std::chrono::milliseconds within) = 0;
+    /// Tells the holder that somebody still waits: `read` does so only until something has come.
+    virtual Task<void> want(std::string holder) = 0;
 };
 
 } // namespace larder::cache

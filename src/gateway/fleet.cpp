@@ -19,6 +19,9 @@ constexpr std::chrono::seconds kRenewInterval{1};
 constexpr std::chrono::milliseconds kLook{250};
 /// Between two looks where nothing is pushed; each is billed.
 constexpr std::chrono::milliseconds kPoll{500};
+/// A waiting node says so this often, and is believed for so long.
+constexpr std::chrono::milliseconds kWantInterval{900};
+constexpr std::chrono::milliseconds kWanted{3000};
 /// A stream that waits is told so, before somebody on its way gives it up.
 constexpr std::chrono::seconds kCommentInterval{2};
 /// A stream that another node's events have begun outlives an outage of the store this long.
@@ -56,6 +59,10 @@ struct LeaseHolder::State {
     Timer timer;
     SharedEnd end; // from `finish` on
     bool done = false;
+    Steady::time_point wanted_at;               // by another node, last
+    std::shared_ptr<Flight::Follower> follower; // for the other nodes, while they wait
+    bool relaying = false;
+    std::size_t relayed = 0; // blocks
 };
 
 LeaseHolder::LeaseHolder(cache::Store& store, llm::Fingerprint key, std::string lease,
@@ -67,10 +74,13 @@ LeaseHolder::LeaseHolder(cache::Store& store, llm::Fingerprint key, std::string 
         return;
     channel->offer(state_->lease, [weak = std::weak_ptr(state_), executor] {
         asio::post(executor, [weak] {
-            if (auto state = weak.lock()) {
-                const Executor on = state->executor;
+            auto state = weak.lock();
+            if (!state)
+                return;
+            state->wanted_at = Steady::now();
+            const Executor on = state->executor;
+            if (!std::exchange(state->relaying, true))
                 async::spawn("relay", on, relay(std::move(state)));
-            }
         });
     });
 }
@@ -97,6 +107,8 @@ Task<void> LeaseHolder::renew(std::shared_ptr<State> state) {
         const auto ours = co_await state->store.renew(state->key, state->lease);
         if (ours && !*ours)
             co_return; // it was away too long: the store will not take its answer
+        if (state->follower && Steady::now() - state->wanted_at > kWanted)
+            state->follower->signal.notify(); // to leave
     }
 }
 
@@ -104,14 +116,22 @@ Task<void> LeaseHolder::renew(std::shared_ptr<State> state) {
 Task<void> LeaseHolder::relay(std::shared_ptr<State> state) {
     cache::Relay& channel = *state->store.relay();
     const auto flight = state->flight;
-    const auto follower = flight->follow(state->executor);
+    const auto follower = flight->follow(state->executor, state->relayed);
+    state->follower = follower;
     Flight::News news;
     bool whole = follower != nullptr;
     while (whole && !news.end) {
         news.blocks.clear();
         if (!flight->poll(*follower, news)) {
             co_await follower->signal.wait();
-            continue;
+            if (Steady::now() - state->wanted_at <= kWanted || state->done)
+                continue;
+            // Nobody waits elsewhere any more; who comes later goes on from here.
+            state->relayed = follower->cursor;
+            state->follower = nullptr;
+            state->relaying = false;
+            flight->leave(follower);
+            co_return;
         }
         std::vector<std::string> pieces = pieces_of(news);
         if (!pieces.empty()) {
@@ -120,6 +140,7 @@ Task<void> LeaseHolder::relay(std::shared_ptr<State> state) {
             whole = written.has_value();
         }
     }
+    state->follower = nullptr;
     if (follower)
         flight->leave(follower);
     if (!whole && follower)
@@ -256,6 +277,7 @@ Task<Awaited> await_holder(AwaitParts parts, std::shared_ptr<Flight> flight,
     Waiting waiting(parts, *flight, prepared, end);
     const auto until = Steady::now() + prepared.target.provider->total_timeout;
     auto heard_at = Steady::now();
+    auto wanted_at = heard_at;
     std::string cursor;
     const auto ended = Awaited{.outcome = Awaited::Outcome::kEnded, .lease = {}};
     while (!flight->is_abandoned() && Steady::now() < until) {
@@ -266,6 +288,10 @@ Task<Awaited> await_holder(AwaitParts parts, std::shared_ptr<Flight> flight,
             news = *std::move(read);
         } else {
             co_await pause(parts.executor, kLook);
+        }
+        if (channel != nullptr && Steady::now() - wanted_at > kWantInterval) {
+            wanted_at = Steady::now();
+            co_await channel->want(holder);
         }
         if (!news.pieces.empty()) {
             heard_at = Steady::now();

@@ -23,8 +23,9 @@ Flight::Flight(Executor producer, MemoryBudget& budget, std::size_t joinable_byt
     : producer_(producer), joinable_bytes_(joinable_bytes), outlives_followers_(outlives_followers),
       room_(producer), share_(budget) {}
 
-std::shared_ptr<Flight::Follower> Flight::follow(Executor executor) {
+std::shared_ptr<Flight::Follower> Flight::follow(Executor executor, std::size_t cursor) {
     auto follower = std::make_shared<Follower>(executor);
+    follower->cursor = cursor;
     const std::lock_guard lock(mutex_);
     if (left_ || bytes_ > joinable_bytes_)
         return nullptr;

@@ -72,8 +72,8 @@ public:
            bool outlives_followers);
 
     // Followers' side, any thread.
-    /// nullptr when it can't be joined any more.
-    std::shared_ptr<Follower> follow(Executor executor);
+    /// nullptr when it can't be joined any more. `cursor`: how many blocks it has had already.
+    std::shared_ptr<Follower> follow(Executor executor, std::size_t cursor = 0);
     /// Appends what is new to `news` and gives true; else marks the follower as waiting and gives
     /// false: wait for its signal then.
     bool poll(Follower& follower, News& news);
