@@ -153,6 +153,21 @@ class Flight(FleetTest):
         threading.Thread(target=keep_releasing, daemon=True).start()
         self.assertEqual(len({text_of(reply) for crowd in crowds for reply in crowd.replies()}), 1)
 
+    def test_the_provider_works_as_long_as_anybody_waits_and_no_longer(self):
+        first = self.open_stream(self.nodes[0], "leaving")
+        first.start()
+        first.read_until("event: delta")
+        other = self.open_stream(self.nodes[1], "leaving")
+        other.start()
+        other.read_until("event: delta")
+        first.close()
+        end = time.monotonic() + 5
+        while time.monotonic() < end:  # longer than a node is believed to wait that says nothing
+            self.assertEqual(self.replay.stats()["active"], 1, "another node still waits")
+            time.sleep(0.2)
+        other.close()
+        wait_until(lambda: self.replay.stats()["active"] == 0, "the provider's work is cancelled")
+
 
 class Memory(FleetTest):
     """Two tiers: what one node knows better is soon known to the others' memory."""
