@@ -59,7 +59,8 @@ public:
             return false;
         }
         ++late_;
-        in_a_row_ = outcome == Outcome::kFailed ? in_a_row_ + 1 : 0;
+        if (outcome == Outcome::kFailed) // a late answer between them is no sign of health
+            ++in_a_row_;
         if (in_a_row_ < kFailuresInARow && (late_ < kLateMin || late_ * 2 < seen_))
             return false;
         open(now_us);
@@ -104,7 +105,7 @@ private:
             backoff_.reset();
     }
 
-    Backoff backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(1000)};
+    Backoff backoff_{std::chrono::milliseconds(25), std::chrono::milliseconds(1000)};
     std::int64_t window_began_us_ = 0;
     std::int64_t closed_at_us_ = 0;
     std::uint32_t seen_ = 0;

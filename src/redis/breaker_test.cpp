@@ -31,6 +31,15 @@ TEST(RedisBreaker, FailuresInARowCountHoweverFarApart) {
     EXPECT_TRUE(breaker.note(Outcome::kFailed, 300'000'000));
 }
 
+TEST(RedisBreaker, ALateAnswerBetweenFailuresDoesNotMakeThemForgotten) {
+    Breaker breaker;
+    for (int i = 0; i < 4; ++i) {
+        EXPECT_FALSE(breaker.note(Outcome::kFailed, 2 * i));
+        EXPECT_FALSE(breaker.note(Outcome::kSlow, 2 * i + 1));
+    }
+    EXPECT_TRUE(breaker.note(Outcome::kFailed, 8));
+}
+
 TEST(RedisBreaker, OpensWhenHalfOfManyAnswersAreLate) {
     Breaker breaker;
     for (int i = 0; i < 19; ++i) {
@@ -78,10 +87,8 @@ TEST(RedisBreaker, TheFirstGoodProbeClosesItAndABadOneDoesNot) {
 TEST(RedisBreaker, WaitsLongerBeforeEachProbeUpToASecond) {
     Breaker breaker;
     breaker.trip(0);
-    EXPECT_EQ(breaker.wait(kMiddle), 100ms);
-    EXPECT_EQ(breaker.wait(kMiddle), 200ms);
-    EXPECT_EQ(breaker.wait(kMiddle), 400ms);
-    EXPECT_EQ(breaker.wait(kMiddle), 800ms);
+    for (int wait = 25; wait <= 800; wait *= 2)
+        EXPECT_EQ(breaker.wait(kMiddle), std::chrono::milliseconds(wait));
     EXPECT_EQ(breaker.wait(kMiddle), 1000ms);
     EXPECT_EQ(breaker.wait(kMiddle), 1000ms);
 }
@@ -89,13 +96,13 @@ TEST(RedisBreaker, WaitsLongerBeforeEachProbeUpToASecond) {
 TEST(RedisBreaker, ARelapseWaitsOnWhereItWas) {
     Breaker breaker;
     breaker.trip(100'000'000);
-    EXPECT_EQ(breaker.wait(kMiddle), 100ms);
+    EXPECT_EQ(breaker.wait(kMiddle), 25ms);
     breaker.probed(true, 101'000'000);
     breaker.trip(102'000'000);
-    EXPECT_EQ(breaker.wait(kMiddle), 200ms);
+    EXPECT_EQ(breaker.wait(kMiddle), 50ms);
     breaker.probed(true, 103'000'000);
     breaker.trip(113'000'000); // ten seconds of health
-    EXPECT_EQ(breaker.wait(kMiddle), 100ms);
+    EXPECT_EQ(breaker.wait(kMiddle), 25ms);
 }
 
 TEST(Backoff, SpreadsEachWaitByAQuarterToBothSides) {

@@ -28,7 +28,9 @@ constexpr std::int64_t kSilentMaxUs = 1'000'000;      // then the connection is 
 constexpr std::int64_t kReconnectPauseUs = 1'000'000; // between two for READONLY
 constexpr microseconds kPatienceMin{20'000};
 constexpr microseconds kPatienceMax{1'000'000};
-constexpr std::int64_t kQuickUs = 10'000; // never slow, however little time there was
+constexpr std::size_t kFew = 32;
+constexpr std::int64_t kLastedUs = 1'000'000; // a connection that broke later is replaced at once
+constexpr std::int64_t kQuickUs = 10'000;     // never slow, however little time there was
 
 std::unexpected<Error> store_error(std::string_view detail, std::string_view message) {
     return std::unexpected(Error{
@@ -60,7 +62,7 @@ struct Node::State : std::enable_shared_from_this<Node::State> {
         explicit Slot(asio::io_context& context) : pause(context.get_executor()) {}
         std::shared_ptr<Connection> connection; // null: waits before the next attempt
         Timer pause;
-        Backoff backoff{milliseconds(20), milliseconds(1000)};
+        Backoff backoff{milliseconds(10), milliseconds(1000)};
     };
     /// Commands on their way, through at most two connections.
     struct Attempt {
@@ -168,11 +170,14 @@ Task<void> Node::State::keep(std::shared_ptr<State> self, Slot& slot) {
         if (self->closed)
             break;
         if (round_trip) {
-            slot.backoff.reset();
+            const std::int64_t opened_us = async::Deadlines::now_us();
             self->opened(*round_trip);
             co_await connection->ended();
-            if (slot.connection)
-                continue; // with its successor
+            if (async::Deadlines::now_us() - opened_us >= kLastedUs) {
+                slot.backoff.reset();
+                if (slot.connection)
+                    continue; // at once, with its successor
+            }
         } else {
             self->not_opened(round_trip.error());
         }
@@ -200,13 +205,17 @@ void Node::State::not_opened(const Error& error) {
     tell_health();
 }
 
-/// The one on which the fewest wait.
+/// The first one while few wait on it, for what leaves and comes together costs less; else the one
+/// on which the fewest wait.
 Connection* Node::State::pick(Connection::State wanted) {
     Connection* best = nullptr;
     for (const auto& slot : slots) {
         Connection* const one = slot->connection.get();
-        if (one != nullptr && one->state() == wanted &&
-            (best == nullptr || one->waiting() < best->waiting()))
+        if (one == nullptr || one->state() != wanted)
+            continue;
+        if (one->waiting() < kFew)
+            return one;
+        if (best == nullptr || one->waiting() < best->waiting())
             best = one;
     }
     return best;
@@ -250,10 +259,17 @@ Result<void> Node::State::submit(Exchange& exchange, std::span<const Command> co
                                  Attempt& attempt) {
     if (closed)
         return store_error("not_sent", "the connection to Redis was ended");
+    if (attempt.within.count() <= 0) {
+        return std::unexpected(Error{.code = ErrorCode::kTimeout,
+                                     .message = "there is no time left for Redis",
+                                     .detail = "not_sent"});
+    }
     start();
     ++attempt.tries;
-    patience =
-        std::clamp(std::max(attempt.within, patience - patience / 8), kPatienceMin, kPatienceMax);
+    const microseconds asked = settings.request_timeout.count() > 0
+                                   ? microseconds(settings.request_timeout)
+                                   : std::max(attempt.within, patience - patience / 8);
+    patience = std::clamp(asked, kPatienceMin, kPatienceMax);
     if (!breaker.is_closed())
         return store_error("breaker_open", "Redis is left alone for a moment: " + reason);
     // What broke one connection may have broken all that were there: then rather a new one.
@@ -279,7 +295,7 @@ Result<bool> Node::State::judge(const Exchange& exchange, const Attempt& attempt
     switch (exchange.outcome) {
     case Outcome::kDone: {
         const std::int64_t took = exchange.answered_us - attempt.began_us;
-        const bool slow = took > kQuickUs && took > attempt.within.count() / 2;
+        const bool slow = took > kQuickUs && took > std::min(attempt.within, patience).count() / 2;
         if (!slow || had_time)
             opened_now =
                 breaker.note(slow ? Breaker::Outcome::kSlow : Breaker::Outcome::kGood, now);

@@ -24,6 +24,7 @@ struct NodeSettings {
     int database = 0;
     std::size_t connections = 2;
     std::chrono::milliseconds connect_timeout{1000};
+    std::chrono::milliseconds request_timeout{0}; // as in RedisSettings
     /// Called on the node's thread when `health()` has changed.
     std::function<void()> on_health;
 };

@@ -106,6 +106,7 @@ Result<NodeSettings> node_settings_of(const RedisSettings& settings) {
                       .database = settings.url.database,
                       .connections = settings.connections,
                       .connect_timeout = settings.connect_timeout,
+                      .request_timeout = settings.request_timeout,
                       .on_health = {}};
     if (!settings.url.endpoints.empty())
         node.endpoint = settings.url.endpoints.front();

@@ -68,6 +68,18 @@ TEST(StandaloneFaults, ADeadlineIsKeptToAFewMilliseconds) {
     EXPECT_LE(took.front(), 70ms); // the best of four, for the machine may be busy
 }
 
+TEST(StandaloneFaults, WhatHasNoTimeLeftIsNotSent) {
+    const RedisServer server;
+    RedisFixture fixture(server.url());
+    ASSERT_TRUE(fixture.run(increment("n")));
+    for (const auto within : {0us, -5us}) {
+        const Failure failure = fail_once(fixture, increment("n"), within);
+        EXPECT_EQ(failure.error.code, ErrorCode::kTimeout);
+    }
+    EXPECT_EQ(fixture.run(increment("n"))->integer, 2);
+    EXPECT_TRUE(fixture.client().health().ok);
+}
+
 TEST(StandaloneFaults, ALateAnswerIsNotTakenForTheNextOne) {
     const RedisServer server;
     RedisFixture fixture(server.url(), 1, 1);
@@ -272,6 +284,17 @@ TEST(StandaloneFaults, AServerThatSpeaksSomethingElseIsLeftAlone) {
     ASSERT_TRUE(testing::eventually([&] { return !fixture.changes().empty(); }));
     EXPECT_EQ(fixture.client().health().reason, "it doesn't speak the protocol of Redis");
     EXPECT_FALSE(fixture.run(get("a"), 50ms));
+}
+
+TEST(StandaloneFaults, AServerThatEndsEveryConnectionIsNotStormed) {
+    testing::ScriptedServer server([](testing::RawConnection& peer, int) {
+        if (!peer.read_until("PING\r\n").empty())
+            peer.send("%1\r\n$5\r\nproto\r\n:3\r\n+PONG\r\n");
+    });
+    RedisFixture fixture("redis://127.0.0.1:" + std::to_string(server.port()), 1, 1);
+    std::this_thread::sleep_for(500ms);
+    EXPECT_GE(server.connections(), 2);
+    EXPECT_LE(server.connections(), 10);
 }
 
 TEST(StandaloneFaults, SaysThatItIsLoading) {
