@@ -34,7 +34,8 @@ Parsed parse(const std::vector<std::string_view>& pieces, ReplyLimits limits = {
     Parsed parsed;
     ReplyParser parser(limits);
     for (const std::string_view piece : pieces) {
-        const auto block = std::make_unique<char[]>(piece.size()); // NOLINT
+        const auto block =
+            std::make_unique<char[]>(piece.size()); // NOLINT: ends where the piece does
         std::ranges::copy(piece, block.get());
         std::string_view input(block.get(), piece.size());
         while (true) {

@@ -41,7 +41,8 @@ public:
             ::prctl(PR_SET_PDEATHSIG, SIGKILL);
             if (::getppid() != parent)
                 ::_exit(1);
-            const int file = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600); // NOLINT
+            const int file = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND,
+                                    0600); // NOLINT: variadic by nature
             ::dup2(file, 1);
             ::dup2(file, 2);
             ::execvp(arguments[0], arguments.data());
@@ -135,7 +136,7 @@ public:
         std::FILE* const pipe = ::popen(command.c_str(), "re"); // NOLINT: the test's own command
         if (pipe == nullptr)
             std::abort();
-        char buffer[4096]; // NOLINT
+        char buffer[4096]; // NOLINT: written before it is read
         for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;)
             output.append(buffer, n);
         ::pclose(pipe);
