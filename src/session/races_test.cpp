@@ -14,7 +14,6 @@ using testing::finish;
 using testing::SessionBackend;
 using testing::SessionHarness;
 
-constexpr int kRounds = 150;
 const Owner kAnn{.name_space = "default", .user_id = "ann"};
 
 Reference to(const Session& session) {
@@ -23,6 +22,9 @@ Reference to(const Session& session) {
 
 class SessionRace : public ::testing::TestWithParam<SessionBackend> {
 protected:
+    /// Over REST each call is an HTTP request to a small server of the test.
+    static int rounds() { return GetParam() == SessionBackend::kUpstash ? 30 : 150; }
+
     auto start_replace(std::size_t thread, const Session& session, std::string data) {
         return harness_.start(thread, [reference = to(session), data = std::move(data)](
                                           Store& store, async::TimeBudget& budget) {
@@ -57,12 +59,13 @@ protected:
 };
 
 INSTANTIATE_TEST_SUITE_P(On, SessionRace,
-                         ::testing::Values(SessionBackend::kMemory, SessionBackend::kRedis),
+                         ::testing::Values(SessionBackend::kMemory, SessionBackend::kRedis,
+                                           SessionBackend::kUpstash),
                          ::testing::PrintToStringParamName());
 
 TEST_P(SessionRace, AnUpdateUnderWayNeverBringsBackWhatWasEnded) {
     int updated = 0;
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < rounds(); ++round) {
         const auto session = harness_.create(kAnn);
         ASSERT_TRUE(session);
         const auto first = static_cast<std::size_t>(round % 2); // each kind begins in turn
@@ -86,7 +89,7 @@ TEST_P(SessionRace, AnUpdateUnderWayNeverBringsBackWhatWasEnded) {
 }
 
 TEST_P(SessionRace, EndingAllOfAUserReachesASessionThatIsBeingRotated) {
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < rounds(); ++round) {
         const auto one = harness_.create(kAnn);
         const auto two = harness_.create(kAnn);
         ASSERT_TRUE(one && two);
@@ -107,7 +110,7 @@ TEST_P(SessionRace, EndingAllOfAUserReachesASessionThatIsBeingRotated) {
 }
 
 TEST_P(SessionRace, OneOfTwoRotationsWins) {
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < rounds(); ++round) {
         const auto session = harness_.create(kAnn);
         ASSERT_TRUE(session);
         auto a = start_rotate(0, *session);
@@ -172,7 +175,8 @@ protected:
 };
 
 INSTANTIATE_TEST_SUITE_P(On, SmallSessionRace,
-                         ::testing::Values(SessionBackend::kMemory, SessionBackend::kRedis),
+                         ::testing::Values(SessionBackend::kMemory, SessionBackend::kRedis,
+                                           SessionBackend::kUpstash),
                          ::testing::PrintToStringParamName());
 
 TEST_P(SmallSessionRace, ManyCreationsAtOnceStayWithinTheBound) {

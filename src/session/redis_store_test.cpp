@@ -185,6 +185,21 @@ TEST_F(RedisSessionKeys, StayAsTheyAreOnAFullServerAndCanBeReadAndTakenAway) {
     EXPECT_EQ(harness_.server()->cli({"DBSIZE"}), "0");
 }
 
+TEST(UpstashSessionKeys, AllCarryATtlAndAreGoneAtTheEnd) {
+    SessionHarness harness(SessionBackend::kUpstash);
+    const auto made = harness.create(kAnn, R"({"é":1})", {.ttl = 1h});
+    ASSERT_TRUE(made) << made.error().message;
+    const auto rotated = harness.rotate(to(*made), std::nullopt, {.ttl = 2h});
+    ASSERT_TRUE(rotated) << rotated.error().message;
+    std::istringstream lines(harness.server()->cli({"KEYS", "session:*"}));
+    int keys = 0;
+    for (std::string key; std::getline(lines, key); ++keys)
+        EXPECT_EQ(harness.server()->cli({"PEXPIRETIME", key}), std::to_string(rotated->expires_ms));
+    EXPECT_EQ(keys, 2);
+    ASSERT_TRUE(harness.destroy(to(*rotated)));
+    EXPECT_EQ(harness.server()->cli({"KEYS", "session:*"}), "");
+}
+
 TEST(RedisSessionsDown, AnswerWithinTheBudgetAndHealByThemselves) {
     SessionHarness harness(SessionBackend::kRedis);
     const auto made = harness.create(kAnn);

@@ -41,7 +41,7 @@ protected:
 
 INSTANTIATE_TEST_SUITE_P(On, SessionStore,
                          ::testing::Values(SessionBackend::kMemory, SessionBackend::kSqlite,
-                                           SessionBackend::kRedis),
+                                           SessionBackend::kRedis, SessionBackend::kUpstash),
                          ::testing::PrintToStringParamName());
 
 TEST_P(SessionStore, CreatesASessionWithItsTimes) {
@@ -281,7 +281,8 @@ protected:
 };
 
 INSTANTIATE_TEST_SUITE_P(On, SmallSessionStore,
-                         ::testing::Values(SessionBackend::kMemory, SessionBackend::kRedis),
+                         ::testing::Values(SessionBackend::kMemory, SessionBackend::kRedis,
+                                           SessionBackend::kUpstash),
                          ::testing::PrintToStringParamName());
 
 TEST_P(SmallSessionStore, EndsTheSessionThatExpiresFirstForOneTooMany) {

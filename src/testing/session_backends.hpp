@@ -6,6 +6,7 @@
 #include "session/backends.hpp"
 #include "testing/redis_server.hpp"
 #include "testing/run_task.hpp"
+#include "testing/upstash_server.hpp"
 
 #include <chrono>
 #include <deque>
@@ -18,10 +19,10 @@
 
 namespace larder::testing {
 
-enum class SessionBackend : std::uint8_t { kMemory, kSqlite, kRedis };
+enum class SessionBackend : std::uint8_t { kMemory, kSqlite, kRedis, kUpstash };
 
 inline void PrintTo(SessionBackend backend, std::ostream* out) {
-    constexpr const char* kNames[] = {"Memory", "Sqlite", "Redis"};
+    constexpr const char* kNames[] = {"Memory", "Sqlite", "Redis", "Upstash"};
     *out << kNames[static_cast<std::size_t>(backend)];
 }
 
@@ -34,6 +35,8 @@ public:
         : runtime_(kThreads) {
         if (backend == SessionBackend::kRedis)
             use_redis(per_user_max);
+        else if (backend == SessionBackend::kUpstash)
+            use_upstash(per_user_max);
         else
             use_sqlite(backend == SessionBackend::kSqlite, per_user_max);
     }
@@ -49,8 +52,8 @@ public:
     SessionHarness& operator=(const SessionHarness&) = delete;
 
     [[nodiscard]] session::Store& store() { return *store_; }
-    /// Null unless it stands on Redis.
-    [[nodiscard]] RedisServer* server() { return server_.get(); }
+    /// Null unless it stands on Redis, or on an Upstash in front of one.
+    [[nodiscard]] RedisServer* server() { return upstash_ ? &upstash_->redis() : server_.get(); }
     [[nodiscard]] redis::Client& client() { return *client_; }
 
     /// Calls `call(store, budget)` on the runtime's thread of that number and goes on.
@@ -114,6 +117,15 @@ private:
         client_ = *std::move(client);
         store_ = session::make_redis_sessions(*client_, {.per_user_max = per_user_max});
     }
+    void use_upstash(std::size_t per_user_max) {
+        upstash_ = std::make_unique<UpstashServer>();
+        auto client = redis::make_upstash_client(
+            runtime_, {.url = upstash_->url(), .token = UpstashServer::token()});
+        if (!client)
+            std::abort();
+        client_ = *std::move(client);
+        store_ = session::make_redis_sessions(*client_, {.per_user_max = per_user_max});
+    }
     void use_sqlite(bool on_disk, std::size_t per_user_max) {
         session::SqlSessionSettings settings{.path = ":memory:",
                                              .clock = &clock_,
@@ -135,6 +147,7 @@ private:
     std::deque<async::TimeBudget> budgets_; // as long as any call
     std::string directory_;
     std::unique_ptr<RedisServer> server_;
+    std::unique_ptr<UpstashServer> upstash_;
     async::Runtime runtime_;
     std::unique_ptr<redis::Client> client_;
     std::unique_ptr<session::Store> store_;
