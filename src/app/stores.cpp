@@ -34,6 +34,7 @@ Result<std::unique_ptr<redis::Client>> make_client(const Config& config, async::
     return redis::make_redis_client(
         runtime, {.url = config.redis_url,
                   .connections = static_cast<std::size_t>(config.redis_connections),
+                  .request_timeout = config.redis_timeout,
                   .on_health = {}});
 }
 
