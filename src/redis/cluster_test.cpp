@@ -242,7 +242,7 @@ TEST_F(ClusterClient, FollowsASlotThatHasMoved) {
     const std::string key = key_in(slot);
     ASSERT_TRUE(run(set(key, "here")));
     const std::size_t from = cluster().owner(slot);
-    const std::size_t to = from == 0 ? 1 : 0;
+    const std::size_t to = cluster().master_beside(from);
     cluster().begin_migration(slot, from, to);
     cluster().migrate_keys(slot, from, to, 100);
     cluster().end_migration(slot, from, to);
@@ -270,7 +270,7 @@ TEST_F(ClusterClient, FollowsKeysThatAreOnTheMove) {
     const std::string here = key_in(slot, "here");
     ASSERT_TRUE(run(set(gone, "1")));
     const std::size_t from = cluster().owner(slot);
-    const std::size_t to = from == 0 ? 1 : 0;
+    const std::size_t to = cluster().master_beside(from);
     cluster().begin_migration(slot, from, to);
     ASSERT_EQ(cluster().migrate_keys(slot, from, to, 1), 1U);
     cluster().ask(from, {"SET", here, "1"}); // refused with ASK: it is a new key
@@ -309,7 +309,7 @@ TEST_F(ClusterClient, LosesAndDoublesNothingWhileSlotsMoveUnderLoad) {
     std::size_t from = cluster().owner(slot);
     for (int turn = 0; turn < 6; ++turn) {
         ASSERT_TRUE(one.goes_on() && two.goes_on());
-        const std::size_t to = (from + 1) % RedisCluster::kMasters;
+        const std::size_t to = cluster().master_beside(from);
         cluster().begin_migration(slot, from, to);
         for (int i = 0; cluster().migrate_keys(slot, from, to, 3) > 0; ++i)
             ASSERT_LT(i, 1000);
@@ -428,9 +428,7 @@ TEST_F(ClusterClient, HearsAShardedChannelAcrossAMoveAndAFailover) {
     ASSERT_TRUE(eventually([&] { return told.messages == 1; }));
 
     const std::size_t from = cluster().owner(slot);
-    std::size_t to = 0;
-    while (to == from || cluster().ask(to, {"ROLE"}).items[0].text != "master")
-        ++to;
+    const std::size_t to = cluster().master_beside(from);
     cluster().begin_migration(slot, from, to);
     cluster().end_migration(slot, from, to);
     ASSERT_TRUE(eventually([&] { return told.downs >= 1 && told.up; }));

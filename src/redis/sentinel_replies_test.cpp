@@ -1,3 +1,4 @@
+// What Sentinels and servers say of the master, in every form.
 #include "redis/sentinel_replies.hpp"
 
 #include <gtest/gtest.h>

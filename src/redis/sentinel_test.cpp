@@ -130,7 +130,7 @@ TEST(SentinelClient, FollowsTheMasterWhenItDiesUnderLoad) {
     ASSERT_TRUE(eventually([&] { return up.load(); }));
     Counting counting(fixture);
     ASSERT_TRUE(counting.goes_on());
-    sentinels.server(0).kill();
+    sentinels.kill(0);
     ASSERT_TRUE(counting.goes_on());
     ASSERT_TRUE(fixture.becomes(true)) << fixture.client().health().reason;
 

@@ -1,3 +1,4 @@
+// The slot map as nodes tell it, and where their errors send a command.
 #include "redis/slot_map.hpp"
 
 #include <gtest/gtest.h>

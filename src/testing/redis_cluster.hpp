@@ -30,7 +30,7 @@ public:
                 "--cluster-port",
                 std::to_string(bus_ports_.back()),
                 "--cluster-node-timeout",
-                "1000",
+                kCalm,
                 "--cluster-replica-validity-factor",
                 "0",
                 "--cluster-allow-replica-migration",
@@ -59,12 +59,15 @@ public:
             url += (i == 0 ? "127.0.0.1:" : ",127.0.0.1:") + std::to_string(port(i));
         return url;
     }
+    /// Its replica takes over within a few seconds.
     void kill(std::size_t index) {
+        set_node_timeout(kQuick);
         nodes_[index].server->kill();
         nodes_[index].state = State::kKilled;
     }
     /// It accepts connections and answers nothing.
     void pause(std::size_t index) {
+        set_node_timeout(kQuick);
         nodes_[index].server->pause();
         nodes_[index].state = State::kPaused;
     }
@@ -78,6 +81,16 @@ public:
         }
         const auto most = std::ranges::max_element(votes);
         return *most > 0 ? static_cast<std::size_t>(most - votes.begin()) : kNone;
+    }
+    /// A master that runs, and is not `index`.
+    [[nodiscard]] std::size_t master_beside(std::size_t index) const {
+        for (std::size_t i = 0; i < kNodes; ++i) {
+            const bool asked = i != index && nodes_[i].state == State::kRuns;
+            const auto role = asked ? ask(i, {"ROLE"}) : redis::Reply();
+            if (!role.items.empty() && role.items[0].text == "master")
+                return i;
+        }
+        return kNone;
     }
     /// Moves a slot as redis-cli does, while everything runs: begin, its keys, end.
     void begin_migration(std::uint16_t slot, std::size_t from, std::size_t to) {
@@ -112,9 +125,14 @@ public:
             each.state = State::kRuns;
         }
         wait_until_well();
+        set_node_timeout(kCalm);
     }
 
 private:
+    // A busy machine must not look like a dead node, but the tests of dead nodes be quick.
+    static constexpr const char* kCalm = "10000"; // milliseconds
+    static constexpr const char* kQuick = "1000";
+
     enum class State : std::uint8_t { kRuns, kPaused, kKilled };
     struct Node {
         std::unique_ptr<RedisServer> server;
@@ -126,6 +144,13 @@ private:
     }
     void must(std::size_t index, const std::vector<std::string>& words) const {
         must_ask_redis(port(index), words);
+    }
+
+    void set_node_timeout(const char* milliseconds) const {
+        for (std::size_t i = 0; i < kNodes; ++i) {
+            if (nodes_[i].state == State::kRuns)
+                must(i, {"CONFIG", "SET", "cluster-node-timeout", milliseconds});
+        }
     }
 
     void make_one() {

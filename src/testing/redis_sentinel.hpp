@@ -60,7 +60,7 @@ public:
         const std::string first = std::to_string(port(0));
         for (const Sentinel& each : sentinels_) {
             must_ask_redis(each.port, {"SENTINEL", "MONITOR", kName, "127.0.0.1", first, "2"});
-            must_ask_redis(each.port, {"SENTINEL", "SET", kName, "down-after-milliseconds", "500",
+            must_ask_redis(each.port, {"SENTINEL", "SET", kName, "down-after-milliseconds", kCalm,
                                        "failover-timeout", "3000", "parallel-syncs", "2"});
         }
         require_eventually("the Sentinels know each other and the replicas", [this] {
@@ -73,7 +73,13 @@ public:
         });
     }
 
-    [[nodiscard]] RedisServer& server(std::size_t index) { return *servers_[index]; }
+    /// If it is the master, a replica takes over within a few seconds.
+    void kill(std::size_t index) {
+        for (const Sentinel& each : sentinels_)
+            must_ask_redis(each.port,
+                           {"SENTINEL", "SET", kName, "down-after-milliseconds", kQuick});
+        servers_[index]->kill();
+    }
     [[nodiscard]] std::uint16_t port(std::size_t index) const { return servers_[index]->port(); }
     [[nodiscard]] std::uint16_t sentinel_port(std::size_t index) const {
         return sentinels_[index].port;
@@ -101,6 +107,10 @@ public:
     }
 
 private:
+    // A busy machine must not look like a dead server, but the tests of dead servers be quick.
+    static constexpr const char* kCalm = "10000"; // milliseconds
+    static constexpr const char* kQuick = "500";
+
     struct Sentinel {
         std::uint16_t port = 0;
         std::unique_ptr<ChildProgram> program;
