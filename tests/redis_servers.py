@@ -460,7 +460,12 @@ class Proxy:
             self.server.close()
             for writer in list(self.writers):
                 writer.transport.abort()
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
         self.run(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(DEADLINE)
+        self.loop.close()
