@@ -424,10 +424,9 @@ class Proxy:
             writer.close()
             return
         self.writers |= {writer, back}
-        try:
+        with contextlib.suppress(asyncio.CancelledError):  # by close()
             await asyncio.gather(self.copy(reader, back, False), self.copy(there, writer, True))
-        finally:
-            self.writers -= {writer, back}
+        self.writers -= {writer, back}
 
     async def copy(self, reader, writer, delayed):
         pieces = asyncio.Queue()

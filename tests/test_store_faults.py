@@ -146,6 +146,17 @@ class FaultTest(FleetTest):
 
         self.assertEqual(wait_until(read, "the session is read").json()["data"], {"kept": True})
 
+    def check_counted(self, node):
+        """Every miss stands in the statistics of the fleet, once."""
+        calls = self.replay.stats()["calls"]
+
+        def misses():
+            return node.get("/llm/cache/stats").json()["misses"]
+
+        wait_until(lambda: misses() >= calls, f"all misses are counted: {misses()} of {calls}")
+        time.sleep(1.5)  # the next batch would add what came twice
+        self.assertEqual(misses(), calls, "each once")
+
     def sessions_answer_in_time(self, node):
         """While the store is down: an answer or an honest error, soon."""
         began = time.monotonic()
@@ -169,13 +180,7 @@ class FaultTest(FleetTest):
         self.check_service(node, rounds=3)
         if not emptied:
             self.check_session(node)
-            calls = self.replay.stats()["calls"]
-
-            def counted():
-                return node.get("/llm/cache/stats").json()["misses"] >= calls
-
-            wait_until(counted, f"all misses are counted: {node.get('/llm/cache/stats').body} {calls}")
-            self.assertEqual(node.get("/llm/cache/stats").json()["misses"], calls, "each once")
+            self.check_counted(node)
         self.assertEqual(node.stop(), 0)
         return node, reason
 
@@ -229,6 +234,24 @@ class RedisFaults(FaultTest):
             self.check_service(node, rounds=2)
         self.wait_until_healed(node)
         self.check_session(node)
+        self.check_counted(node)
+
+    def test_what_was_done_and_whose_answer_was_lost_is_not_done_again(self):
+        proxy = self.own(Proxy(self.redis.port))
+        node = self.begin(redis_store(proxy.url), limits="  llm: { max: 1000, window: 600s }")
+        used = 1000 - int(node.generate("warm").headers["x-ratelimit-remaining"])
+        proxy.delay = 0.05 * PATIENCE
+        for turn in range(10):
+            asking = threading.Thread(target=node.generate, args=(f"lost answer {turn}",))
+            asking.start()
+            time.sleep(0.025 * PATIENCE)  # Redis has counted it by now, and its answer is under way
+            proxy.cut()
+            asking.join()
+        proxy.delay = 0.0
+        self.wait_for_ready(node)
+        left = int(node.generate("warm").headers["x-ratelimit-remaining"])
+        self.assertGreaterEqual(left, 1000 - used - 11, "each request is counted once at most")
+        self.check_counted(node)
 
     def test_full(self):
         self.go_through(self.store, lambda: self.redis.call("CONFIG", "SET", "maxmemory", "1"),
@@ -460,6 +483,19 @@ class UpstashFaults(FaultTest):
 
     def test_dropped_connections(self):
         self.go_through(self.store, lambda: self.upstash.fault("drop"), self.upstash.mend)
+
+    def test_what_was_done_and_whose_answer_was_lost_is_not_done_again(self):
+        node = self.begin(upstash_store(self.upstash.url, self.upstash.token),
+                          limits="  llm: { max: 1000, window: 600s }")
+        used = 1000 - int(node.generate("warm").headers["x-ratelimit-remaining"])
+        for turn in range(6):
+            self.upstash.fault("drop", count=1)
+            node.generate(f"lost answer {turn}")
+        self.upstash.mend()
+        self.wait_for_ready(node)
+        left = int(node.generate("warm").headers["x-ratelimit-remaining"])
+        self.assertGreaterEqual(left, 1000 - used - 7, "each request is counted once at most")
+        self.check_counted(node)
 
     def test_slowness(self):
         self.go_through(self.store, lambda: self.upstash.fault("slow", ms=int(1500 * PATIENCE)), self.upstash.mend)
