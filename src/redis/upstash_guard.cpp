@@ -33,13 +33,8 @@ std::optional<Error> Guard::refusal() const {
                  .detail = "breaker_open"};
 }
 
-bool Guard::is_closed() const {
-    const std::scoped_lock lock(mutex_);
-    return !stopped_ && breaker_.is_closed();
-}
-
 bool Guard::note_locked(const Verdict& verdict, const Times& times) {
-    if (stopped_ || !breaker_.is_closed())
+    if (stopped_ || !breaker_.is_closed() || verdict.kind == Kind::kNotAsked)
         return false;
     const bool had_time = times.within >= kFairTime;
     if (verdict.kind == Kind::kOutage) {
@@ -81,7 +76,7 @@ bool Guard::note(const Verdict& verdict, const Times& times) {
 }
 
 bool Guard::note_first(const Verdict& verdict, const Times& times) {
-    if (is_answer(verdict) || verdict.kind == Kind::kOutage)
+    if (is_answer(verdict) || verdict.kind == Kind::kOutage || verdict.kind == Kind::kNotAsked)
         return note(verdict, times);
     bool opened = false;
     {

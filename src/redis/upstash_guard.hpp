@@ -35,8 +35,6 @@ public:
     [[nodiscard]] bool note(const Verdict& verdict, const Times& times);
     /// The same for a try that nothing was known before: any failure opens the breaker.
     [[nodiscard]] bool note_first(const Verdict& verdict, const Times& times);
-    /// Whether more tries make sense.
-    [[nodiscard]] bool is_closed() const;
 
     /// Before each probe: how long to wait. Longer for a quota, which comes back with the day.
     [[nodiscard]] std::chrono::microseconds probe_wait(std::uint64_t random);

@@ -75,7 +75,7 @@ Lane::Lane(asio::io_context& context, std::shared_ptr<Shared> shared)
 
 Task<Verdict> Lane::send(Post post) {
     if (stopped_ || under_way_.size() >= kUnderWayMax)
-        co_return failure(Verdict::Kind::kRefused, ErrorCode::kStore, "not_sent",
+        co_return failure(Verdict::Kind::kNotAsked, ErrorCode::kStore, "not_sent",
                           stopped_ ? "the client was stopped" : "too many requests wait for it");
     const auto self = shared_from_this();
     const auto exchange = std::make_shared<Exchange>(std::move(post), context_.get_executor());

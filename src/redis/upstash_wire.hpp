@@ -49,11 +49,12 @@ struct Answer {
 /// What it comes to.
 struct Verdict {
     enum class Kind : std::uint8_t {
-        kReplies, // `replies`, one for each command
-        kRefused, // all of it, as the client asked for it: `error`; the service is fine
-        kOutage,  // so will everything be for a while: to be left alone
-        kNotRun,  // surely nothing was run: may be repeated
-        kUnsure,  // it may have been run
+        kReplies,  // `replies`, one for each command
+        kRefused,  // all of it, as the client asked for it: `error`; the service is fine
+        kOutage,   // so will everything be for a while: to be left alone
+        kNotRun,   // surely nothing was run: may be repeated
+        kUnsure,   // it may have been run
+        kNotAsked, // by this client's own decision; says nothing of the service
     };
     Kind kind = Kind::kUnsure;
     std::vector<Reply> replies;
