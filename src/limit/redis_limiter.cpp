@@ -346,6 +346,7 @@ Task<Reservation> RedisLimiter::reserve(std::vector<Charge> charges, std::int64_
         co_await State::give_back(state, std::move(made), now_ms, budget);
         co_return refused;
     }
+    state->policy.count(charges, now_ms);
     co_return made;
 }
 

@@ -53,6 +53,11 @@ public:
     LossPolicy(StoreLoss mode, MemoryLimits limits) : mode_(mode), local_(limits) {}
 
     Reservation reserve(std::vector<Charge> charges, std::int64_t now_ms);
+    /// What the store allowed counts here too, so that its loss gives nobody a second limit.
+    void count(const std::vector<Charge>& charges, std::int64_t now_ms) {
+        if (mode_ == StoreLoss::kLocal)
+            (void)local_.reserve_now(charges, now_ms);
+    }
     void give_back(const std::vector<Held>& held, std::int64_t now_ms) {
         local_.give_back(held, now_ms);
     }
