@@ -55,7 +55,19 @@ TEST(RedisLimiterFaults, EnforcesItsShareOfALimitWhileRedisIsGone) {
     EXPECT_EQ(nodes.limiters[last]->degraded_decisions(), 30U);
 }
 
-TEST(RedisLimiterFaults, KeepsAtLeastOneCallWhenNodesAreManyThanTheLimit) {
+TEST(RedisLimiterFaults, GivesNobodyASecondLimitWhenRedisGoes) {
+    RedisServer server;
+    LimitNodes nodes({.url = server.url()});
+    for (int i = 0; i < 15; ++i)
+        ASSERT_FALSE(nodes.reserve({charge(kRule, 0, "ada")}, 1'000'000).degraded);
+    server.kill();
+    int accepted = 0;
+    for (int i = 0; i < 20; ++i)
+        accepted += nodes.reserve({charge(kRule, 0, "ada")}, 1'000'000, 0, 50ms).allowed ? 1 : 0;
+    EXPECT_EQ(accepted, 5);
+}
+
+TEST(RedisLimiterFaults, KeepsAtLeastOneCallWhereNodesAreMoreThanTheLimit) {
     RedisServer server;
     const Rule small{.name = "t", .max = 1};
     LimitNodes nodes({.url = server.url(), .nodes = 2});
