@@ -97,6 +97,9 @@ TEST_F(RedisFaultsTest, PutsPurgesBackIntoAServerThatLostThem) {
     redis({"FLUSHALL"});
     EXPECT_TRUE(
         eventually([&] { return redis({"HGET", "{llm:cache}:purges", "mgpt-4o"}) == "1000"; }));
+    redis({"DEL", "{llm:cache}:purges"}); // as a server that is full does
+    EXPECT_TRUE(
+        eventually([&] { return redis({"HGET", "{llm:cache}:purges", "mgpt-4o"}) == "1000"; }));
     EXPECT_EQ(two().purge_of(kModel), 1000U);
 }
 

@@ -133,11 +133,15 @@ Task<Result<void>> RedisPurges::write(Purge purge, std::chrono::microseconds wit
 
 Task<Result<void>> RedisPurges::refresh(bool always, std::chrono::microseconds within) {
     if (!always) {
-        auto version = co_await client_.run(
-            redis::Command("GET").key(keys_.purges_version()).idempotent(), within);
-        if (!version)
-            co_return std::unexpected(std::move(version).error());
-        if (!is_new(version_of(*version)))
+        std::vector<redis::Command> commands;
+        commands.push_back(redis::Command("GET").key(keys_.purges_version()).idempotent());
+        commands.push_back(redis::Command("HLEN").key(keys_.purges()).idempotent());
+        auto replies = co_await client_.pipeline(std::move(commands), within);
+        if (replies.size() != 2 || !replies[0] || !replies[1])
+            co_return unreadable();
+        const std::lock_guard lock(mutex_);
+        // A server that is full may have dropped the hash and kept the version.
+        if (version_ == version_of(*replies[0]) && fields_ == replies[1]->integer)
             co_return Result<void>();
     }
     co_return co_await read_all(within);
@@ -158,6 +162,7 @@ Task<Result<void>> RedisPurges::read_all(std::chrono::microseconds within) {
     {
         const std::lock_guard lock(mutex_);
         version_ = version_of(*replies[0]);
+        fields_ = static_cast<std::int64_t>(replies[1]->items.size() / 2);
         for (Purge& purge : known_.list()) {
             if (there.of(purge.scope) < purge.generation)
                 lacking.push_back(std::move(purge));

@@ -37,7 +37,7 @@ public:
 
     /// A message said so.
     void heard(Purge purge);
-    /// Reads the version, and the hash when it has changed or `always`; puts in what it lacks.
+    /// Looks whether the hash has changed, and reads it then or `always`; puts in what it lacks.
     Task<Result<void>> refresh(bool always, std::chrono::microseconds within);
     /// Whether purges may have come since the last reading: the version is another.
     [[nodiscard]] bool is_new(std::string_view version) const;
@@ -57,6 +57,7 @@ private:
     PurgeSet pending_;                   // not in Redis yet
     PurgeSet known_;                     // read there, or written
     std::optional<std::string> version_; // of the last reading
+    std::int64_t fields_ = 0;            // of the hash then
 };
 
 } // namespace larder::cache

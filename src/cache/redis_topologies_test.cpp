@@ -50,7 +50,7 @@ TEST(RedisStoreOnACluster, LeasesPurgesOverwritesAndTheRelayGoFromNodeToNode) {
         one->store().relay()->offer(lease, [&] { ++wanted; });
         std::string cursor;
         auto waiting = two->start_relay_read(key, lease, cursor, Milliseconds(15'000));
-        ASSERT_TRUE(eventually([&] { return wanted == 1; }));
+        ASSERT_TRUE(eventually([&] { return wanted >= 1; }));
         ASSERT_TRUE(one->relay_write(key, lease, {"a", "b"}, "over"));
         const auto news = testing::finish(std::move(waiting));
         ASSERT_TRUE(news) << news.error().message;
