@@ -27,15 +27,17 @@ bool shares_flights(const Config& config) {
             config.store == StoreKind::kRedis);
 }
 
-Result<std::unique_ptr<redis::Client>> make_client(const Config& config, async::Runtime& runtime) {
+Result<std::unique_ptr<redis::Client>> make_client(const Config& config, const StoreParts& parts) {
     if (config.store == StoreKind::kUpstash)
-        return redis::make_upstash_client(
-            runtime, {.url = config.upstash_url, .token = config.upstash_token, .on_health = {}});
+        return redis::make_upstash_client(parts.runtime, {.url = config.upstash_url,
+                                                          .token = config.upstash_token,
+                                                          .proxy = parts.proxy,
+                                                          .on_health = {}});
     return redis::make_redis_client(
-        runtime, {.url = config.redis_url,
-                  .connections = static_cast<std::size_t>(config.redis_connections),
-                  .request_timeout = config.redis_timeout,
-                  .on_health = {}});
+        parts.runtime, {.url = config.redis_url,
+                        .connections = static_cast<std::size_t>(config.redis_connections),
+                        .request_timeout = config.redis_timeout,
+                        .on_health = {}});
 }
 
 void log_health(std::string_view dependency, std::string_view kind, bool ok,
@@ -55,7 +57,7 @@ void log_health(std::string_view dependency, std::string_view kind, bool ok,
 
 Stores::Stores(const Config& config, StoreParts parts) : node_(random_node()) {
     if (is_shared(config.store)) {
-        auto client = make_client(config, parts.runtime);
+        auto client = make_client(config, parts);
         if (client)
             redis_ = *std::move(client);
         else

@@ -11,6 +11,7 @@
 #include "cache/store.hpp"
 #include "gateway/fill_epochs.hpp"
 #include "gateway/purge_table.hpp"
+#include "http/client.hpp"
 #include "ledger/ledger.hpp"
 #include "limit/limiter.hpp"
 #include "redis/client.hpp"
@@ -31,6 +32,7 @@ struct StoreParts {
     cache::MemoryStore& memory;
     gateway::PurgeTable& purges;
     gateway::FillEpochs& epochs;
+    http::ProxySettings proxy; // for what is far away
 };
 
 class Stores {
