@@ -208,6 +208,26 @@ class Fleet:
     def ports(self):
         return [node.port for node in self.nodes]
 
+    def seen(self):
+        """When each node last said that it is there, by Redis' clock."""
+        return [float(score) for score in self.redis.ask(
+            "ZRANGE", "limit:nodes", 0, -1, "WITHSCORES").splitlines()[1::2]]
+
+    def settle(self, run, key):
+        """Until each node has looked who is there since the last one came, and has answered."""
+        end = time.monotonic() + 30
+        since = None
+        while since is None or min(self.seen()) <= since:
+            if time.monotonic() > end:
+                raise BenchError("the nodes don't see each other")
+            seen = self.seen()
+            if since is None and len(seen) == len(self.nodes):
+                since = max(seen)
+            time.sleep(0.05)
+        path, _ = make_body(run, "fleet-settle", prompt="Is everybody there?")
+        for port in self.ports():
+            load(run, port, path, requests=2, connections=1, header=f"Authorization: Bearer {key}")
+
 
 def measure_fleet_flight(run, size):
     upstream = Upstream(run, delay_ms=300)
@@ -253,13 +273,17 @@ def accepted_in_round(run, fleet, upstream, key, kill=None):
 
 def measure_fleet_limit(run, size):
     keys = [f"fleet-key-{number}" for number in range(2 * size.repeats)]
+    settling = "fleet-key-of-another"
+    entries = key_entries([*keys, settling])
     upstream = Upstream(run, delay_ms=200)
-    fleet = Fleet(run, upstream, limit=20, keys=key_entries(keys))
+    fleet = Fleet(run, upstream, limit=20, keys=entries)
+    fleet.settle(run, settling)
     whole = [accepted_in_round(run, fleet, upstream, key) for key in keys[:size.repeats]]
     run.stop(*fleet.nodes, fleet.redis)
     broken = []
     for key in keys[size.repeats:]:
-        fleet = Fleet(run, upstream, limit=20, keys=key_entries(keys))
+        fleet = Fleet(run, upstream, limit=20, keys=entries)
+        fleet.settle(run, settling)
         broken.append(accepted_in_round(run, fleet, upstream, key, kill=fleet.nodes[1]))
         run.stop(*fleet.nodes, fleet.redis)
     run.stop(upstream)

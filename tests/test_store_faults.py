@@ -362,8 +362,7 @@ class OnStoreLoss(FaultTest):
         wait_until(lambda: min(self.seen()) > since, "each has looked again since the last one came")
         for node in nodes:
             self.assertEqual(node.generate("seen", USER).status, 200)
-        self.redis.call("DEL", *self.redis.keys("limit:{*"))
-        return nodes
+        return nodes  # each has let two requests of the user through
 
     def seen(self):
         """When each node last said that it is there, by Redis' clock."""
@@ -380,8 +379,8 @@ class OnStoreLoss(FaultTest):
         nodes = self.start_limited("local")
         self.redis.kill()
         accepted, statuses = self.accepted(nodes)
-        self.assertEqual(accepted, 20, "10 at each of two nodes")
-        self.assertEqual(statuses.count(429), 60)
+        self.assertEqual(accepted, 16, "10 at each of two nodes, less the two before")
+        self.assertEqual(statuses.count(429), 64)
         for node in nodes:
             self.assertEqual(node.get("/ready").json()["status"], "degraded")
         self.redis.start()
@@ -407,7 +406,7 @@ class OnStoreLoss(FaultTest):
     def test_a_stopped_redis_never_lets_more_through_than_the_maximum(self):
         nodes = self.start_limited("local")
         self.redis.pause()
-        self.assertLessEqual(self.accepted(nodes)[0], 20)
+        self.assertLessEqual(self.accepted(nodes)[0], 16)
         self.redis.resume()
 
 
