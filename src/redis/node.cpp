@@ -242,8 +242,9 @@ void Node::State::reconnect() {
 }
 
 void Node::State::close() {
-    if (std::exchange(closed, true))
+    if (closed) // only read then: its thread may still run, after a `stop` of the client
         return;
+    closed = true;
     ticker.cancel();
     probe_pause.cancel();
     for (const auto& slot : slots) {
