@@ -7,7 +7,12 @@ Task<Result<Reply>> Client::script(const Script& script, ScriptCall call,
     using Steady = std::chrono::steady_clock;
     const Script::Text& text = text_of(script);
     const auto command = [&call](std::string_view name, std::string_view what) {
-        Command made(name);
+        std::size_t bytes = what.size() + 4;
+        for (const std::string& key : call.keys)
+            bytes += key.size();
+        for (const std::string& argument : call.args)
+            bytes += argument.size();
+        Command made(name, 2 + call.keys.size() + call.args.size(), bytes);
         made.arg(what).arg(static_cast<std::int64_t>(call.keys.size()));
         for (const std::string& key : call.keys)
             made.key(key);

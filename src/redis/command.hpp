@@ -11,7 +11,12 @@ namespace larder::redis {
 
 class Command {
 public:
-    explicit Command(std::string_view name) { arg(name); }
+    /// `arguments` and `bytes`: what will be added, where it is known, so that nothing grows twice.
+    explicit Command(std::string_view name, std::size_t arguments = 3, std::size_t bytes = 96) {
+        ends_.reserve(arguments + 1);
+        bytes_.reserve(name.size() + bytes);
+        arg(name);
+    }
 
     Command& arg(std::string_view value) &;
     Command& arg(std::int64_t value) &;
