@@ -186,8 +186,9 @@ TEST_F(RedisStoreTest, DropsThePutOfALeaseThatAnotherNodeHas) {
     const auto late = lead(one(), 1);
     redis({"DEL", lease_name(1)}); // its time is over
     const auto lease = lead(two(), 1);
-    one().store().put_leased(cache_key(1), cache_entry("late"), late);
+    one().store().put_leased(cache_key(1), cache_entry("late", 1000), late);
     EXPECT_TRUE(eventually([&] { return one().store().dropped_writes() == 1; }));
+    EXPECT_TRUE(eventually([&] { return was_told(one(), 1, 1001); })) << "memory drops it too";
     EXPECT_FALSE(two().has(cache_key(1)));
     EXPECT_EQ(redis({"GET", lease_name(1)}), lease);
     two().store().put_leased(cache_key(1), cache_entry("right"), lease);

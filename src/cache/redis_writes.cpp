@@ -53,8 +53,12 @@ Task<void> write_entry(std::shared_ptr<RedisCore> core, llm::Fingerprint key, En
     core->refusal.clear();
     const auto outcome = static_cast<PutOutcome>(reply->integer);
     const bool is_kept = outcome == PutOutcome::kNew || outcome == PutOutcome::kReplaced;
-    if (!is_kept)
+    if (!is_kept) {
         ++core->dropped;
+        // Another node was faster, and memory may have been filled since it said so.
+        if (core->settings.on_overwritten)
+            core->settings.on_overwritten(key, entry->asked_ms + 1);
+    }
     // Without a lease a memory tier may have an older one that Redis has dropped meanwhile.
     if (outcome == PutOutcome::kReplaced || (is_kept && lease.empty()))
         co_await core->publish(write_news(OverwriteNews{.key = key, .asked_ms = entry->asked_ms}));
