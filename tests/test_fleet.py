@@ -45,6 +45,11 @@ class Flight(FleetTest):
         self.assertEqual(outcomes.count("miss"), 1)
         self.assertLessEqual(set(outcomes), {"miss", "coalesced", "hit"})
 
+    def wait_for_flights(self, nodes):
+        for node in nodes:
+            wait_until(lambda one=node: self.metric(one, "larder_flights") == 1, "it asks, or waits for who does")
+        time.sleep(0.5)  # longer than a look for the holder's news lasts
+
     def test_fifty_clients_at_each_of_four_nodes_are_one_call(self):
         self.check_one_call(self.gated("fleet"))
 
@@ -132,10 +137,45 @@ class Flight(FleetTest):
         nodes = [self.start_node(redis_store(self.redis.url), provider=provider.address) for _ in range(NODES)]
         crowds = self.crowds(nodes, {"prompt": "all fail"}, 20)
         wait_until(lambda: provider.calls == 1, "the provider is asked")
+        self.wait_for_flights(nodes)
         provider.gate.set()
         replies = [split_reply(reply) for crowd in crowds for reply in crowd.replies()]
         self.assertEqual({status for status, _, _ in replies}, {400})
-        self.assertLessEqual(provider.calls, NODES, "nobody asks again but once a node")
+        self.assertEqual(provider.calls, 1, "it is everybody's")
+
+    def test_answers_that_are_not_kept_are_one_call_too(self):
+        cases = (("content_filter", ""), ("stop", 'cache: { rules: [{ model: "*", mode: coalesce-only }] }'))
+        for finish, rest in cases:
+            with self.subTest(finish=finish, rest=rest):
+                answer = completion("not kept", finish)
+                provider = self.enterContext(ScriptedProvider(200, answer, gated=True))
+                nodes = [self.start_node(redis_store(self.redis.url), provider=provider.address, rest=rest)
+                         for _ in range(NODES)]
+                crowds = self.crowds(nodes, {"prompt": f"not kept {finish}"}, 20)
+                wait_until(lambda one=provider: one.calls == 1, "the provider is asked")
+                self.wait_for_flights(nodes)
+                provider.gate.set()
+                replies = [split_reply(reply) for crowd in crowds for reply in crowd.replies()]
+                self.assertEqual({status for status, _, _ in replies}, {200})
+                outcomes = [fields["x-larder-cache"] for _, fields, _ in replies]
+                self.assertEqual((outcomes.count("miss"), outcomes.count("coalesced")), (1, len(replies) - 1))
+                self.assertEqual(provider.calls, 1)
+
+    def test_who_waits_for_another_node_accepts_nothing_older_than_it_said(self):
+        provider = self.enterContext(ScriptedProvider(200, completion("old")))
+        nodes = [self.start_node(redis_store(self.redis.url), provider=provider.address) for _ in range(2)]
+        for node in nodes:
+            wait_until(lambda one=node: one.generate("aged").json()["text"] == "old", "all have it")
+        time.sleep(1.1)
+        provider.body = completion("new")
+        provider.gate.clear()
+        young = {"cache_control": "max-age=1"}
+        crowds = [self.own(Crowd(node.address, post("/llm/generate", {"prompt": "aged"}, **young), 5)) for node in nodes]
+        wait_until(lambda: provider.calls == 2, "one node asks again")
+        time.sleep(1)  # the other one looks into the store while it waits
+        provider.gate.set()
+        self.assertEqual({text_of(reply) for crowd in crowds for reply in crowd.replies()}, {"new"})
+        self.assertEqual(provider.calls, 2)
 
     def test_the_holders_clients_may_all_leave(self):
         body = self.gated("holder's clients leave")
@@ -417,9 +457,9 @@ class Choice(FleetTest):
         self.assertEqual(redis.keys(), [])
 
 
-def completion(text):
+def completion(text, finish="stop"):
     return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-4o",
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
             "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
 
 

@@ -3,7 +3,8 @@ import json
 import time
 import unittest
 
-from harness import LarderTest, OPENAI_KEY, in_parallel, wait_until
+from crowd import Crowd, post, split_reply
+from harness import LarderTest, OPENAI_KEY, configuration, in_parallel, wait_until
 from scripted import ScriptedProvider
 
 
@@ -123,6 +124,28 @@ class Stale(LarderTest):
         reply = larder.generate("stale", stream=True)
         self.assertEqual((reply.cache, reply.events()[-1][0]), ("stale", "done"))
         self.assertGreaterEqual(larder.generate("stale", {"cache-control": "no-cache"}).status, 500)
+
+    def test_those_who_join_a_call_that_fails_get_it_too(self):
+        answer = {"object": "chat.completion", "model": "gpt-4o", "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "old"}, "finish_reason": "stop"}]}
+        provider = self.enterContext(ScriptedProvider(200, answer))
+        larder = self.start_larder(configuration(provider.address, "  threads: 1", provider_keys="retries: 0",
+                                                 rest="cache: { ttl: 1s }"))
+        asked = post("/llm/generate", {"prompt": "stale for all"})
+        self.assertEqual(split_reply(*Crowd(larder.address, asked, 1).replies())[0], 200)
+        wait_until(lambda: larder.generate("stale for all", {"cache-control": "only-if-cached"}).status == 504,
+                   "the entry runs out")
+        provider.status, provider.body = 503, {"error": {"message": "The jar is empty."}}
+        provider.gate.clear()
+        crowd = Crowd(larder.address, asked, 1)
+        self.addCleanup(crowd.close)
+        wait_until(lambda: provider.calls == 2, "the provider is asked")
+        late = Crowd(larder.address, asked, 10)
+        self.addCleanup(late.close)
+        wait_until(lambda: "larder_connections 12" in larder.get("/metrics").body.decode(), "the others have come")
+        provider.gate.set()
+        replies = [split_reply(reply) for each in (crowd, late) for reply in each.replies()]
+        self.assertEqual({(status, fields["x-larder-cache"]) for status, fields, _ in replies}, {(200, "stale")})
 
     def run_out(self, larder, prompt):
         """Leaves an entry that has run out; the provider is still there."""

@@ -343,6 +343,23 @@ class RedisFaults(FaultTest):
         self.assertEqual(self.replay.stats()["calls"], 2)
 
 
+    def test_a_redis_that_fills_up_in_a_flight_leaves_nobody_waiting(self):
+        for stream in (False, True):
+            with self.subTest(stream=stream):
+                self.replay.reset()
+                nodes = self.start_nodes(redis_store(self.redis.url), 2)
+                body = self.gated(f"redis fills up {stream}", stream=stream)
+                crowds = [self.own(Crowd(nodes[0].address, post("/llm/generate", body), 5))]
+                self.replay.wait_for(active=1)
+                crowds += self.crowds(nodes[1:], body, 5)
+                self.redis.call("CONFIG", "SET", "maxmemory", "1")
+                self.replay.wait_for(active=2)
+                self.replay.release()
+                self.assertEqual(len({text_of(reply) for crowd in crowds for reply in crowd.replies()}), 1)
+                self.assertEqual(self.replay.stats()["calls"], 2)
+                self.redis.call("CONFIG", "SET", "maxmemory", "0")
+
+
 class OnStoreLoss(FaultTest):
     """Limits while the store is lost."""
 

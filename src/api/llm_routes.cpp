@@ -125,8 +125,11 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
     }
     // Bytes that were seen before need no second parse to be looked up.
     if (known) {
-        if (auto running = gateway_.join_running(known->key, executor)) {
-            co_await follow(context, *std::move(running), known->form, Outcome::kCoalesced, {});
+        if (auto running = directives.only_if_cached
+                               ? std::nullopt
+                               : gateway_.join_running(known->key, executor)) {
+            co_await follow(context, *std::move(running), known->form, Outcome::kCoalesced,
+                            gateway_.find_kept(known->key, directives));
             co_return;
         }
         looked = co_await gateway_.look_up(known->key, directives, !directives.only_if_cached,
@@ -213,6 +216,8 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
             co_await follower->signal.wait();
             continue;
         }
+        if (joined.leads && news.asked_here && outcome == Outcome::kCoalesced)
+            outcome = Outcome::kMiss; // the other node was waited for in vain
         if (gateway::is_stream(form) && news.streaming) {
             if (!std::exchange(begun, true)) {
                 context.outcome = gateway::name_of(outcome);

@@ -26,6 +26,8 @@ constexpr std::chrono::milliseconds kWanted{3000};
 constexpr std::chrono::seconds kCommentInterval{2};
 /// A stream that another node's events have begun outlives an outage of the store this long.
 constexpr std::chrono::seconds kPatience{5};
+/// A larger answer is no other node's: each asks for itself.
+constexpr std::size_t kLastWordBytesMax = 16UL << 20;
 
 Task<void> pause(Executor executor, std::chrono::milliseconds time) {
     Timer timer(executor, time);
@@ -42,6 +44,13 @@ std::vector<std::string> pieces_of(const Flight::News& news) {
     if (!all.empty())
         pieces.push_back(std::move(all));
     return pieces;
+}
+
+std::string last_word(const SharedEnd& end) {
+    std::string text = encode_end(end);
+    if (text.size() > kLastWordBytesMax)
+        text = encode_end({.kind = SharedEnd::Kind::kTooLarge});
+    return text;
 }
 
 } // namespace
@@ -62,7 +71,16 @@ struct LeaseHolder::State {
     Steady::time_point wanted_at;               // by another node, last
     std::shared_ptr<Flight::Follower> follower; // for the other nodes, while they wait
     bool relaying = false;
-    std::size_t relayed = 0; // blocks
+    bool relay_is_over = false; // for good
+    std::size_t relayed = 0;    // blocks
+
+    /// After the last word, so that who waits hears that first.
+    void end_lease() {
+        if (cache::Relay* channel = store.relay())
+            channel->withdraw(lease);
+        if (!end.kept) // else the put ends it
+            store.release(key, lease);
+    }
 };
 
 LeaseHolder::LeaseHolder(cache::Store& store, llm::Fingerprint key, std::string lease,
@@ -75,7 +93,7 @@ LeaseHolder::LeaseHolder(cache::Store& store, llm::Fingerprint key, std::string 
     channel->offer(state_->lease, [weak = std::weak_ptr(state_), executor] {
         asio::post(executor, [weak] {
             auto state = weak.lock();
-            if (!state)
+            if (!state || state->done || state->relay_is_over)
                 return;
             state->wanted_at = Steady::now();
             const Executor on = state->executor;
@@ -86,7 +104,7 @@ LeaseHolder::LeaseHolder(cache::Store& store, llm::Fingerprint key, std::string 
 }
 
 LeaseHolder::~LeaseHolder() {
-    state_->done = true;
+    state_->done = true; // and nothing else: at the end of the program the store may be gone
     state_->timer.cancel();
 }
 
@@ -94,8 +112,8 @@ void LeaseHolder::finish(const SharedEnd& end) {
     state_->end = end;
     state_->done = true;
     state_->timer.cancel();
-    if (cache::Relay* channel = state_->store.relay())
-        channel->withdraw(state_->lease);
+    if (!state_->relaying)
+        state_->end_lease();
 }
 
 Task<void> LeaseHolder::renew(std::shared_ptr<State> state) {
@@ -112,8 +130,16 @@ Task<void> LeaseHolder::renew(std::shared_ptr<State> state) {
     }
 }
 
-/// One more follower of the flight, whose client is the rest of the fleet.
 Task<void> LeaseHolder::relay(std::shared_ptr<State> state) {
+    state->relay_is_over = !co_await pass_on(state);
+    state->relaying = false;
+    if (state->done)
+        state->end_lease();
+}
+
+/// One more follower of the flight, whose client is the rest of the fleet. True when it may go on
+/// later.
+Task<bool> LeaseHolder::pass_on(std::shared_ptr<State> state) {
     cache::Relay& channel = *state->store.relay();
     const auto flight = state->flight;
     const auto follower = flight->follow(state->executor, state->relayed);
@@ -129,9 +155,8 @@ Task<void> LeaseHolder::relay(std::shared_ptr<State> state) {
             // Nobody waits elsewhere any more; who comes later goes on from here.
             state->relayed = follower->cursor;
             state->follower = nullptr;
-            state->relaying = false;
             flight->leave(follower);
-            co_return;
+            co_return true;
         }
         std::vector<std::string> pieces = pieces_of(news);
         if (!pieces.empty()) {
@@ -144,11 +169,12 @@ Task<void> LeaseHolder::relay(std::shared_ptr<State> state) {
     if (follower)
         flight->leave(follower);
     if (!whole && follower)
-        co_return; // what is missing comes with the entry, or the others ask for themselves
+        co_return false; // what is missing comes with the entry, or the others ask for themselves
     SharedEnd last = state->end;
     if (!state->done)
         last.kind = SharedEnd::Kind::kTooLarge; // it could not be followed
-    (void)co_await channel.write(state->key, state->lease, {}, encode_end(last));
+    (void)co_await channel.write(state->key, state->lease, {}, last_word(last));
+    co_return false;
 }
 
 namespace {
@@ -318,7 +344,7 @@ Task<Awaited> await_holder(AwaitParts parts, std::shared_ptr<Flight> flight,
             waiting.take_entry(looked->entry);
             co_return ended;
         }
-        if (looked && !waiting.has_begun() && !looked->lease.empty())
+        if (looked && !waiting.has_begun() && looked->holder.empty()) // where it is full: unasked
             co_return Awaited{.outcome = Awaited::Outcome::kLeads,
                               .lease = std::move(looked->lease)};
         if (lost || (looked && waiting.has_begun() && looked->holder != holder)) {

@@ -23,13 +23,15 @@ public:
     ~LeaseHolder();
     LeaseHolder(const LeaseHolder&) = delete;
     LeaseHolder& operator=(const LeaseHolder&) = delete;
-    /// The call is over; what the other nodes are told, after everything that was relayed.
+    /// The call is over; what the other nodes are told, after everything that was relayed. Then the
+    /// lease ends too, unless the entry was kept under it.
     void finish(const SharedEnd& end);
 
 private:
     struct State;
     static Task<void> renew(std::shared_ptr<State> state);
     static Task<void> relay(std::shared_ptr<State> state);
+    static Task<bool> pass_on(std::shared_ptr<State> state);
     std::shared_ptr<State> state_;
 };
 

@@ -55,6 +55,7 @@ bool Flight::poll(Follower& follower, News& news) {
     for (; follower.cursor < known; ++follower.cursor)
         news.blocks.push_back(blocks_[follower.cursor - first_block_]);
     news.end = end_;
+    news.asked_here = asked_here_;
     if (bytes_ > joinable_bytes_)
         make_room();
     return true;
@@ -73,6 +74,11 @@ void Flight::leave(const std::shared_ptr<Follower>& follower) {
             self->abandoned_();
         self->room_.notify();
     });
+}
+
+void Flight::set_asked_here() {
+    const std::lock_guard lock(mutex_);
+    asked_here_ = true;
 }
 
 void Flight::begin_stream(http::OwnedFields fields) {

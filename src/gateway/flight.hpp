@@ -63,6 +63,7 @@ public:
         std::vector<std::shared_ptr<const Block>> blocks;
         std::shared_ptr<const FlightEnd> end;
         bool streaming = false;   // the provider's stream has begun
+        bool asked_here = false;  // this node asked the provider: no other one, no cache
         http::OwnedFields fields; // of the provider's answer, given once with `streaming`
     };
 
@@ -80,6 +81,8 @@ public:
     void leave(const std::shared_ptr<Follower>& follower);
 
     // Producer's side, on its thread.
+    /// The provider is about to be asked, after all if another node was waited for.
+    void set_asked_here();
     void begin_stream(http::OwnedFields fields);
     /// kOverloaded when the memory budget is used up.
     Result<void> append(Block block);
@@ -116,6 +119,7 @@ private:
     http::OwnedFields fields_;
     std::shared_ptr<const FlightEnd> end_;
     bool streaming_ = false;
+    bool asked_here_ = false;
     bool left_ = false; // the last follower has left
     bool waiting_for_room_ = false;
 };

@@ -224,6 +224,7 @@ Task<void> Gateway::ask(std::shared_ptr<Flight> flight, const Prepared& prepared
         holder.emplace(*parts_.store, prepared.key, lease, flight,
                        thread_state().context.get_executor());
     provider::ProviderCall call(thread_state().context);
+    flight->set_asked_here();
     flight->on_abandoned([&call] { call.cancel(); });
     try {
         auto outcome = co_await fetch(call, *flight, prepared, end);
@@ -263,7 +264,8 @@ Task<bool> Gateway::wait_for_another(std::shared_ptr<Flight> flight, const Prepa
                      .executor = thread_state().context.get_executor(),
                      .is_good = [this, &prepared](const cache::EntryPtr& entry) {
                          const auto found = judge(prepared.key, entry, {});
-                         return found && found->fresh;
+                         return found && found->fresh &&
+                                entry->created_ms >= prepared.not_before_ms;
                      }};
     auto awaited = co_await await_holder(std::move(parts), flight, prepared,
                                          std::exchange(claim.holder, {}), end);
@@ -302,16 +304,15 @@ bool Gateway::is_current(const cache::Entry& entry) const {
     return entry.generations == generations_of(entry.name_space.view(), entry.model.view());
 }
 
-/// Keeps an answer that may be kept, here and in the store; ends the lease in any case.
+/// Keeps an answer that may be kept, here and in the store, which ends the lease. False when it may
+/// not be: the lease goes on.
 bool Gateway::keep(const Prepared& prepared, const FlightEnd& end, const std::string& lease) {
     const bool whole = end.entry && !end.truncated && end.terminated &&
                        end.entry->body.size() <= prepared.settings->cache.max_entry;
     const bool keeps = prepared.may_keep && whole && is_current(*end.entry) && end.answer &&
                        protocol::may_be_kept(*end.answer, prepared.call) && !is_overtaken(prepared);
-    if (!keeps) {
-        give_up(prepared.key, {.lease = lease, .holder = {}});
+    if (!keeps)
         return false;
-    }
     end.entry->confirmed_ms = parts_.clock.epoch_ms();
     parts_.memory.put(prepared.key, end.entry);
     if (parts_.store == nullptr)

@@ -70,10 +70,7 @@ std::optional<Found> Gateway::find_alias(const Sha256& alias, const Directives& 
     const Alias* known = thread_state().aliases.find(alias);
     if (known == nullptr)
         return std::nullopt;
-    auto entry = parts_.memory.get(known->key);
-    if (!entry)
-        return std::nullopt;
-    auto found = judge(known->key, std::move(entry), directives);
+    auto found = find_kept(known->key, directives);
     if (!found || !found->fresh || !is_confirmed(*found->entry))
         return std::nullopt;
     form = known->form;
@@ -115,11 +112,14 @@ bool Gateway::is_confirmed(const cache::Entry& entry) const {
     return parts_.store == nullptr || entry.confirmed_ms >= parts_.store->confirmed_since_ms();
 }
 
+std::optional<Found> Gateway::find_kept(const llm::Fingerprint& key, const Directives& directives) {
+    auto entry = parts_.memory.get(key);
+    return entry ? judge(key, std::move(entry), directives) : std::nullopt;
+}
+
 Task<LookedUp> Gateway::look_up(llm::Fingerprint key, const Directives& directives,
                                 bool wants_lease, async::TimeBudget& budget) {
-    LookedUp looked;
-    if (auto entry = parts_.memory.get(key))
-        looked.found = judge(key, std::move(entry), directives);
+    LookedUp looked{.found = find_kept(key, directives), .claim = {}};
     const bool has_fresh = looked.found && looked.found->fresh;
     if (looked.found && is_confirmed(*looked.found->entry) && (has_fresh || !shares_flights()))
         co_return looked;

@@ -58,11 +58,12 @@ struct Prepared {
     cache::Generations generations;
     std::chrono::milliseconds ttl{0};
     ClientForm form = ClientForm::kLlmPlain;
-    std::int64_t looked_up_ms = 0; // when the cache was asked
-    std::uint64_t epoch = 0;       // of the key's fills, then
-    bool may_read = false;         // the cache may answer
-    bool may_join = false;         // the flight may be shared
-    bool may_keep = false;         // the answer may be kept
+    std::int64_t looked_up_ms = 0;  // when the cache was asked
+    std::uint64_t epoch = 0;        // of the key's fills, then
+    std::int64_t not_before_ms = 0; // max-age: what was made before this is too old
+    bool may_read = false;          // the cache may answer
+    bool may_join = false;          // the flight may be shared
+    bool may_keep = false;          // the answer may be kept
 };
 
 /// An entry that may answer.
@@ -117,6 +118,9 @@ public:
     /// provider that is missing.
     Result<Prepared> prepare(std::shared_ptr<const Settings> settings,
                              const Inquiry& inquiry) const;
+    /// What memory has of a key that may answer; not fresh: only if the provider fails.
+    [[nodiscard]] std::optional<Found> find_kept(const llm::Fingerprint& key,
+                                                 const Directives& directives);
     /// Memory, then the store; there also for the lease of the key if `wants_lease`. May suspend
     /// for what the budget has left.
     Task<LookedUp> look_up(llm::Fingerprint key, const Directives& directives, bool wants_lease,

@@ -125,6 +125,8 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
     prepared.upstream_fields = upstream_fields(provider.dialect, inquiry);
     prepared.name_space = inquiry.name_space;
     prepared.looked_up_ms = parts_.clock.epoch_ms();
+    if (inquiry.directives.max_age_s)
+        prepared.not_before_ms = prepared.looked_up_ms - *inquiry.directives.max_age_s * 1000;
     apply_rules(prepared, inquiry.dialect, inquiry.directives);
     if (!prepared.may_join)
         return prepared;
