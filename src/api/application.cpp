@@ -96,8 +96,8 @@ void SettingsHolder::set(std::shared_ptr<const Settings> settings) {
 }
 
 Application::Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
-                         LlmRoutes& llm, OperationRoutes& operation,
-                         SessionRoutes& sessions, metrics::Registry& registry)
+                         LlmRoutes& llm, OperationRoutes& operation, SessionRoutes& sessions,
+                         metrics::Registry& registry)
     : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), operation_(operation),
       sessions_(sessions), telemetry_(registry) {}
 
