@@ -2,20 +2,13 @@
 // or close and try again.
 #include "cache/sql_store.hpp"
 
+#include "async/worker_call.hpp"
 #include "sql/sqlite.hpp"
-
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
-#include <optional>
 
 namespace larder::cache {
 namespace {
 
 using Steady = std::chrono::steady_clock;
-using Timer = asio::basic_waitable_timer<Steady, asio::wait_traits<Steady>, Executor>;
 
 /// The pages of the index on the key are written anew by each batch: the larger, the cheaper a row.
 constexpr std::size_t kBatchEntries = 2048;
@@ -26,29 +19,11 @@ constexpr auto kSweepInterval = std::chrono::seconds(1);
 /// Keys that other programs deleted stay in the index until it is loaded again.
 constexpr auto kIndexReloadInterval = std::chrono::minutes(10);
 
-std::unexpected<Error> unavailable() {
-    return fail(ErrorCode::kStore, "the cache file is not available");
-}
+constexpr std::string_view kUnavailable = "the cache file is not available";
 
-/// A coroutine that waits for a reading thread, on its own executor. Once it has its answer nothing
-/// of its io_context is held here, so that a late reader may outlive that.
-template <class Handler> struct PendingGet {
-    PendingGet(Handler waiting, Executor executor) {
-        handler.emplace(std::move(waiting));
-        timer.emplace(std::move(executor));
-    }
-    void complete(Result<EntryPtr> result) {
-        if (done.exchange(true))
-            return;
-        timer.reset(); // cancels
-        auto waiting = *std::move(handler);
-        handler.reset();
-        std::move(waiting)(std::move(result));
-    }
-    std::optional<Handler> handler;
-    std::optional<Timer> timer;
-    std::atomic<bool> done = false;
-};
+std::unexpected<Error> unavailable() {
+    return fail(ErrorCode::kStore, std::string(kUnavailable));
+}
 
 } // namespace
 
@@ -149,28 +124,11 @@ Task<Result<EntryPtr>> SqlStore::get(llm::Fingerprint key) {
         co_return *std::move(waiting);
     if (!index_.may_have(key))
         co_return EntryPtr();
-    auto start = [this, key](auto handler) {
-        const Executor executor = asio::get_associated_executor(handler);
-        auto pending =
-            std::make_shared<PendingGet<decltype(handler)>>(std::move(handler), executor);
-        pending->timer->expires_after(settings_.get_deadline);
-        pending->timer->async_wait([pending](boost::system::error_code) {
-            pending->complete(fail(ErrorCode::kStore, "the cache file answers too slowly"));
-        });
-        const bool taken = workers_.post([this, key, pending, executor]() mutable {
-            if (pending->done)
-                return; // too late
-            // The reference goes along: its last owner must be on the executor's thread.
-            asio::post(executor, [pending = std::move(pending), result = find(key)]() mutable {
-                pending->complete(std::move(result));
-            });
-        });
-        if (!taken)
-            asio::post(executor, [pending] { pending->complete(unavailable()); });
-    };
-    co_return co_await asio::async_initiate<const asio::use_awaitable_t<Executor>,
-                                            void(Result<EntryPtr>)>(
-        std::move(start), asio::use_awaitable_t<Executor>());
+    co_return co_await async::call_worker<EntryPtr>(
+        workers_, [this, key] { return find(key); },
+        {.within = settings_.get_deadline,
+         .late = {.code = ErrorCode::kStore, .message = "the cache file answers too slowly"},
+         .full = {.code = ErrorCode::kStore, .message = std::string(kUnavailable)}});
 }
 
 bool SqlStore::wait_for_access() {

@@ -1,18 +1,11 @@
 #include "session/sql_store.hpp"
 
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/basic_waitable_timer.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include "async/worker_call.hpp"
 
-#include <optional>
 #include <utility>
 
 namespace larder::session {
 namespace {
-
-using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                         asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
 constexpr auto kSweepInterval = std::chrono::seconds(1);
 constexpr std::int64_t kSweepRows = 200;
@@ -20,26 +13,6 @@ constexpr std::int64_t kSweepRows = 200;
 std::unexpected<Error> unavailable() {
     return fail(ErrorCode::kStore, "the session store is not available");
 }
-
-/// A coroutine that waits for the file's thread, on its own executor. Once it has its answer
-/// nothing of its io_context is held here, so that a late job may outlive that.
-template <class T, class Handler> struct Pending {
-    Pending(Handler waiting, Executor executor) {
-        handler.emplace(std::move(waiting));
-        timer.emplace(std::move(executor));
-    }
-    void complete(Result<T> result) {
-        if (done.exchange(true))
-            return;
-        timer.reset(); // cancels
-        auto waiting = *std::move(handler);
-        handler.reset();
-        std::move(waiting)(std::move(result));
-    }
-    std::optional<Handler> handler;
-    std::optional<Timer> timer;
-    std::atomic<bool> done = false;
-};
 
 } // namespace
 
@@ -65,30 +38,12 @@ StoreHealth SqlSessions::health() const {
 }
 
 template <class T> Task<Result<T>> SqlSessions::on_table(Job<T> job) {
-    auto start = [this, job = std::move(job)](auto handler) mutable {
-        const Executor executor = asio::get_associated_executor(handler);
-        auto pending =
-            std::make_shared<Pending<T, decltype(handler)>>(std::move(handler), executor);
-        pending->timer->expires_after(settings_.deadline);
-        pending->timer->async_wait([pending](boost::system::error_code) {
-            pending->complete(fail(ErrorCode::kStore, "the session store did not answer in time"));
-        });
-        const bool taken = worker_.post([this, job = std::move(job), pending, executor]() mutable {
-            if (pending->done)
-                return; // too late
-            // The reference goes along: its last owner must be on the executor's thread.
-            asio::post(executor, [pending = std::move(pending), result = work(job)]() mutable {
-                pending->complete(std::move(result));
-            });
-        });
-        if (!taken)
-            asio::post(executor, [pending] {
-                pending->complete(
-                    fail(ErrorCode::kOverloaded, "too many calls wait for the session store"));
-            });
-    };
-    co_return co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void(Result<T>)>(
-        std::move(start), asio::use_awaitable_t<Executor>());
+    return async::call_worker<T>(
+        worker_, [this, job = std::move(job)] { return work(job); },
+        {.within = settings_.deadline,
+         .late = {.code = ErrorCode::kStore, .message = "the session store did not answer in time"},
+         .full = {.code = ErrorCode::kOverloaded,
+                  .message = "too many calls wait for the session store"}});
 }
 
 Task<Result<Session>> SqlSessions::create(Owner owner, std::string data, Lifetime lifetime,
