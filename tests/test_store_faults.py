@@ -417,6 +417,10 @@ class OnStoreLoss(FaultTest):
         accepted, statuses = self.accepted(nodes)
         self.assertEqual(accepted, 0)
         self.assertEqual(set(statuses), {503})
+        refused = nodes[0].generate("seen", USER)
+        self.assert_error(refused, 503, "store_unavailable")
+        limits = [refused.headers[name] for name in ("x-ratelimit-limit", "x-ratelimit-remaining", "retry-after")]
+        self.assertEqual(limits, ["20", "0", "1"])
         self.redis.start()
         wait_until(lambda: nodes[0].generate("seen", USER).status == 200, "it ends with the fault")
 

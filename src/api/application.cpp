@@ -232,41 +232,39 @@ Task<bool> Application::passes_limit(Context& context, bool forbidden) {
     if (counted.rule->max == 0)
         co_return true;
     const std::int64_t now_ms = clock_.epoch_ms();
-    Result<limit::Decision> decision;
+    limit::Decision decision;
+    bool is_lost = false; // the store that counts, and the configuration says: nobody passes
     if (const auto taken =
-            limiter_.try_take(*counted.rule, counted.rule_id, counted.subject(), now_ms))
+            limiter_.try_take(*counted.rule, counted.rule_id, counted.subject(), now_ms)) {
         decision = *taken;
-    else
-        decision = co_await ask_limiter(context, counted, now_ms);
-    if (!decision) {
-        context.head_lines += "Retry-After: 1\r\n";
-        co_await reply_error(context, decision.error());
+    } else {
+        const limit::Reservation made = co_await ask_limiter(context, counted, now_ms);
+        decision = made.decisions.front();
+        is_lost = made.unavailable;
+    }
+    limit::write_rate_headers(context.head_lines, *counted.rule, decision, decision.decided_at_ms);
+    if (decision.allowed)
+        co_return true;
+    if (is_lost) {
+        co_await reply_error(context, {.code = ErrorCode::kStore,
+                                       .message = "the store of the limits can't be reached"});
         co_return false;
     }
-    limit::write_rate_headers(context.head_lines, *counted.rule, *decision,
-                              decision->decided_at_ms);
-    if (decision->allowed)
-        co_return true;
     context.error_code = "rate_limited";
     co_await reply_with(context, rate_limited_response(context.style, counted.rule->message,
-                                                       limit::retry_after_seconds(*decision),
+                                                       limit::retry_after_seconds(decision),
                                                        context.request_id));
     co_return false;
 }
 
-/// kStore: the store that counts is lost, and the configuration says that nobody passes then.
-Task<Result<limit::Decision>> Application::ask_limiter(Context& context, const Counted& counted,
-                                                       std::int64_t now_ms) {
+Task<limit::Reservation> Application::ask_limiter(Context& context, const Counted& counted,
+                                                  std::int64_t now_ms) {
     std::vector<limit::Charge> charges;
     charges.push_back({.rule = counted.rule,
                        .rule_id = counted.rule_id,
                        .kind = counted.subject().kind,
                        .id = std::string(counted.subject().id)});
-    const limit::Reservation made =
-        co_await limiter_.reserve(std::move(charges), now_ms, context.store_budget);
-    if (made.unavailable)
-        co_return fail(ErrorCode::kStore, "the store of the limits can't be reached");
-    co_return made.decisions.front();
+    co_return co_await limiter_.reserve(std::move(charges), now_ms, context.store_budget);
 }
 
 Task<void> Application::dispatch(Context& context) {

@@ -62,8 +62,8 @@ private:
     };
     [[nodiscard]] Counted counted_of(const Context& context, bool forbidden) const;
     Task<bool> passes_limit(Context& context, bool forbidden);
-    Task<Result<limit::Decision>> ask_limiter(Context& context, const Counted& counted,
-                                              std::int64_t now_ms);
+    Task<limit::Reservation> ask_limiter(Context& context, const Counted& counted,
+                                         std::int64_t now_ms);
 
     SettingsHolder& settings_;
     const Clock& clock_;
