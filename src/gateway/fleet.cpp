@@ -117,14 +117,15 @@ void LeaseHolder::finish(const SharedEnd& end) {
 }
 
 Task<void> LeaseHolder::renew(std::shared_ptr<State> state) {
+    bool is_ours = true;
     while (!state->done) {
         state->timer.expires_after(kRenewInterval);
         co_await state->timer.async_wait(asio::as_tuple(asio::use_awaitable_t<Executor>()));
         if (state->done)
             co_return;
-        const auto ours = co_await state->store.renew(state->key, state->lease);
-        if (ours && !*ours)
-            co_return; // it was away too long: the store will not take its answer
+        if (is_ours)
+            is_ours = (co_await state->store.renew(state->key, state->lease)).value_or(true);
+        // Else it was away too long: the store will not take its answer.
         if (state->follower && Steady::now() - state->wanted_at > kWanted)
             state->follower->signal.notify(); // to leave
     }
