@@ -197,9 +197,10 @@ public:
         }
         auto pumped = pump_.pump();
         told_at_ = Steady::now();
-        if (!pumped)
-            end_.error = std::move(pumped).error();
-        return pumped.has_value();
+        if (pumped)
+            return true;
+        end_.error = std::move(pumped).error();
+        return false;
     }
 
     /// The holder's last word. False when this node may try to lead.
@@ -261,6 +262,7 @@ public:
             return;
         told_at_ = Steady::now();
         flight_.begin_stream({});
+        // NOLINTNEXTLINE(bugprone-unused-return-value): without room it is said later
         (void)flight_.append(Block{.raw = ": waiting\n\n", .text = {}, .comment = true});
     }
 
