@@ -31,6 +31,7 @@ constexpr microseconds kPatienceMax{1'000'000};
 constexpr std::size_t kFew = 32;
 constexpr std::int64_t kLastedUs = 1'000'000; // a connection that broke later is replaced at once
 constexpr std::int64_t kQuickUs = 10'000;     // never slow, however little time there was
+constexpr int kLateProbesMax = 3;             // in a row, then the connection is given up
 
 std::unexpected<Error> store_error(std::string_view detail, std::string_view message) {
     return std::unexpected(Error{
@@ -91,6 +92,7 @@ struct Node::State : std::enable_shared_from_this<Node::State> {
     void not_opened(const Error& error);
     Connection* pick(Connection::State wanted);
     void drop_silent();
+    void drop_late();
     void reconnect();
     void close();
 
@@ -125,6 +127,7 @@ struct Node::State : std::enable_shared_from_this<Node::State> {
     Health told{.ok = false, .reason = reason};
     microseconds patience{0}; // what commands were lately given, at most; 0: none came yet
     std::int64_t reconnected_us = 0;
+    int late_probes = 0; // in a row: something came meanwhile, but no answer in time
     bool started = false;
     bool has_connected = false;
     bool ticking = false;
@@ -228,6 +231,20 @@ void Node::State::drop_silent() {
         const auto connection = slot->connection;
         if (connection && connection->state() == Connection::State::kReady &&
             connection->waiting() > 0 && now - connection->heard_us() > kSilentMaxUs)
+            connection->close();
+    }
+}
+
+/// Gives up connections that owe answers though probe after probe only heard older ones: an answer
+/// that was lost on the way puts all later ones off by one, for ever.
+void Node::State::drop_late() {
+    if (late_probes < kLateProbesMax)
+        return;
+    late_probes = 0;
+    for (const auto& slot : slots) {
+        const auto connection = slot->connection;
+        if (connection && connection->state() == Connection::State::kReady &&
+            connection->waiting() > 0)
             connection->close();
     }
 }
@@ -398,6 +415,7 @@ Task<void> Node::State::probe(std::shared_ptr<State> self) {
             self->reason.clear();
         else
             self->drop_silent();
+        self->drop_late();
         self->tell_health();
     }
     self->probing = false;
@@ -409,8 +427,11 @@ Task<bool> Node::State::ping(std::shared_ptr<State> self, std::shared_ptr<Connec
     exchange.deadline_us = async::Deadlines::now_us() + self->probe_patience().count();
     if (!connection->submit(exchange, {&ping_command(), 1}))
         co_return false;
+    const std::int64_t asked_us = async::Deadlines::now_us();
     self->start_ticking();
     co_await wait_for(exchange);
+    const bool late = exchange.outcome == Outcome::kTimedOut && connection->heard_us() > asked_us;
+    self->late_probes = late ? self->late_probes + 1 : 0;
     if (exchange.outcome != Outcome::kDone)
         co_return false;
     const std::string_view word = word_of(reply.text);

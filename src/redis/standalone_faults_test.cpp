@@ -361,6 +361,30 @@ TEST(StandaloneFaults, AServerThatAnswersSlowlyIsLeftAlone) {
     EXPECT_TRUE(fixture.becomes(true));
 }
 
+TEST(StandaloneFaults, AConnectionWhoseAnswersAreOffByOneIsMadeAnew) {
+    // The first connection swallows one answer: each later one is taken for the one before.
+    testing::ScriptedServer server([](testing::RawConnection& peer, int number) {
+        if (peer.read_until("PING\r\n").empty())
+            return;
+        peer.send("%1\r\n$5\r\nproto\r\n:3\r\n+PONG\r\n");
+        bool swallows = number == 0;
+        for (std::string bytes = peer.read_some(); !bytes.empty(); bytes = peer.read_some()) {
+            for (auto at = bytes.find('*'); at != std::string::npos; at = bytes.find('*', at + 1)) {
+                if (!std::exchange(swallows, false))
+                    peer.send(bytes.substr(at).starts_with("*1\r\n") ? "+PONG\r\n" : "$1\r\nb\r\n");
+            }
+        }
+    });
+    RedisFixture fixture("redis://127.0.0.1:" + std::to_string(server.port()), 1, 1);
+    while (fixture.client().health().ok || fixture.changes().empty())
+        static_cast<void>(fixture.run(get("a"), 30ms));
+    EXPECT_TRUE(fixture.becomes(true));
+    EXPECT_EQ(server.connections(), 2);
+    const auto reply = fixture.run(get("a"), 1s);
+    ASSERT_TRUE(reply) << reply.error().message;
+    EXPECT_EQ(reply->text, "b");
+}
+
 TEST(StandaloneFaults, WhatWaitsFailsWhenTheClientStops) {
     const RedisServer server;
     std::future<Result<Reply>> waiting;
