@@ -28,6 +28,7 @@ constexpr milliseconds kPingAfter{700}; // of silence
 constexpr milliseconds kPongWithin{800};
 constexpr milliseconds kWriteWithin{1000};
 constexpr std::size_t kReadSize = 16UL * 1024;
+constexpr int kReadsInARow = 8; // then others have their turn
 constexpr ReplyLimits kLimits{.depth = 4, .items = 64, .bytes = 4UL * 1024 * 1024};
 
 /// The task behind a subscription. Its members belong to the loop's thread, but `ended_` and the
@@ -77,6 +78,7 @@ private:
     std::unique_ptr<net::Stream> stream_; // while it listens
     async::Deadline* silence_ = nullptr;  // while it listens
     std::string input_;
+    int reads_in_a_row_ = 0;
     bool pinged_ = false;
     bool up_ = false;
     bool was_up_ = false; // on this connection
@@ -136,6 +138,12 @@ Task<void> Follower::listen(NodeSettings where) {
 
 /// The next bytes, into `input_`. False when there will be none.
 Task<bool> Follower::receive() {
+    if (reads_in_a_row_ == kReadsInARow) {
+        reads_in_a_row_ = 0;
+        co_await asio::post(context_, kToken);
+        if (!stream_->socket().is_open())
+            co_return false;
+    }
     input_.resize(kReadSize);
     while (true) {
         const net::IoResult step = stream_->try_read(input_.data(), input_.size());
@@ -143,10 +151,12 @@ Task<bool> Follower::receive() {
             input_.resize(step.bytes);
             pinged_ = false;
             silence_->arm(kPingAfter);
+            ++reads_in_a_row_;
             co_return true;
         }
         if (step.status != Status::kWantRead && step.status != Status::kWantWrite)
             co_return false;
+        reads_in_a_row_ = 0;
         const auto ready = step.status == Status::kWantRead ? co_await stream_->wait_readable()
                                                             : co_await stream_->wait_writable();
         if (!ready)

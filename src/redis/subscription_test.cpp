@@ -127,6 +127,37 @@ TEST(Subscription, AStoppedServerIsNoticedWithinTwoSeconds) {
     EXPECT_TRUE(told.becomes({true, false, true}));
 }
 
+TEST(Subscription, AFloodOfMessagesLeavesOthersTheirTurn) {
+    std::atomic<bool> flooding{true};
+    testing::ScriptedServer server([&](testing::RawConnection& peer, int) {
+        if (peer.read_until("PING\r\n").empty())
+            return;
+        peer.send("%1\r\n$5\r\nproto\r\n:3\r\n+PONG\r\n");
+        if (peer.read_until("news\r\n").empty())
+            return;
+        peer.send(">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+        const std::string message =
+            ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$4096\r\n" + std::string(4096, 'x') + "\r\n";
+        const auto end = std::chrono::steady_clock::now() + 5s;
+        while (flooding && std::chrono::steady_clock::now() < end)
+            peer.send(message);
+    });
+    RedisFixture fixture("redis://127.0.0.1:" + std::to_string(server.port()));
+    std::atomic<int> messages{0};
+    auto subscription =
+        fixture.client().subscribe("news", {.on_message = [&](std::string_view) {
+                                       ++messages;
+                                       std::this_thread::sleep_for(200us); // slower than they come
+                                   }});
+    EXPECT_TRUE(eventually([&] { return messages > 100; }));
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i)
+        testing::run_there(fixture.context(), [] {});
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 2s);
+    flooding = false;
+    subscription.reset();
+}
+
 TEST(Subscription, BeginsBeforeThereIsAServer) {
     RedisServer server;
     server.kill();
