@@ -21,7 +21,12 @@ char* put(char* at, std::int64_t value) {
 }
 
 std::int64_t seconds_up(std::int64_t ms) {
-    return ms <= 0 ? 0 : (ms + 999) / 1000;
+    return ms <= 0 ? 0 : ms / 1000 + (ms % 1000 == 0 ? 0 : 1);
+}
+
+/// 0 for what is past, whatever the numbers.
+std::int64_t ms_until(std::int64_t then_ms, std::int64_t now_ms) {
+    return then_ms <= now_ms ? 0 : then_ms - std::max<std::int64_t>(now_ms, 0);
 }
 
 char* put_lines(char* at, const Rule& rule, const Decision& decision, std::int64_t now_ms) {
@@ -43,7 +48,7 @@ char* put_lines(char* at, const Rule& rule, const Decision& decision, std::int64
     at = put(at, decision.remaining);
     at = put(at, ";t=");
     // The draft's section on Retry-After: it must not be earlier than t, so a refusal has one time.
-    at = put(at, decision.allowed ? seconds_up(decision.reset_epoch_ms - now_ms)
+    at = put(at, decision.allowed ? seconds_up(ms_until(decision.reset_epoch_ms, now_ms))
                                   : retry_after_seconds(decision));
     at = put(at, "\r\n");
     if (decision.allowed)

@@ -44,6 +44,19 @@ TEST(RateHeaders, RoundATinyWindowUpToASecond) {
     EXPECT_NE(out.find("r=1;t=0\r\n"), std::string::npos);
 }
 
+TEST(RateHeaders, HoldAnyNumbersOfAStore) {
+    for (const std::int64_t extreme : {INT64_MIN, INT64_MAX}) {
+        for (const std::int64_t now : {std::int64_t{0}, std::int64_t{1'700'000'000'000}, extreme}) {
+            std::string out;
+            write_rate_headers(out, {.name = "t"},
+                               {.limit = 1, .remaining = extreme, .reset_epoch_ms = extreme}, now);
+            EXPECT_EQ(out.find(";t=-"), std::string::npos) << out;
+        }
+    }
+    EXPECT_EQ(retry_after_seconds({.retry_after_ms = INT64_MIN}), 1);
+    EXPECT_EQ(retry_after_seconds({.retry_after_ms = INT64_MAX}), INT64_MAX / 1000 + 1);
+}
+
 TEST(RateHeaders, AreAbsentForATierThatIsOff) {
     std::string out;
     write_rate_headers(out, {.name = "llm", .max = 0}, {}, 1);

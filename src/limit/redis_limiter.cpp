@@ -98,6 +98,11 @@ redis::ScriptCall cancel_call(std::string_view prefix, const std::vector<Held>& 
     return call;
 }
 
+/// Up to here Lua's numbers are exact: the scripts answer nothing beyond.
+bool is_time(const redis::Reply& item) {
+    return item.integer >= 0 && item.integer <= (std::int64_t{1} << 53);
+}
+
 /// What a script answered for one subject's charges.
 struct Answer {
     std::size_t refused = 0; // its number in the group, from 1; 0: none
@@ -114,11 +119,13 @@ Result<Answer> read_answer(const redis::Reply& reply, const std::vector<Charge>&
     };
     if (reply.items.size() != kHead + kEach * group.size() ||
         !std::ranges::all_of(reply.items, is_integer) || reply.items[0].integer < 0 ||
-        static_cast<std::size_t>(reply.items[0].integer) > group.size())
+        static_cast<std::size_t>(reply.items[0].integer) > group.size() || !is_time(reply.items[1]))
         return fail(ErrorCode::kStore, "its answer can't be read");
     Answer answer{.refused = static_cast<std::size_t>(reply.items[0].integer)};
     for (std::size_t i = 0; i < group.size(); ++i) {
         const redis::Reply* item = &reply.items[kHead + kEach * i];
+        if (!is_time(item[2]) || !is_time(item[3]))
+            return fail(ErrorCode::kStore, "its answer can't be read");
         answer.decisions.push_back({.allowed = item[0].integer != 0,
                                     .limit = shape_of(*charges[group[i]].rule).max,
                                     .remaining = item[1].integer,

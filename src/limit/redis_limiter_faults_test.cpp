@@ -3,6 +3,7 @@
 #include "limit/redis_limiter.hpp"
 #include "testing/limit_nodes.hpp"
 #include "testing/redis_server.hpp"
+#include "testing/tcp.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -246,6 +247,37 @@ TEST(RedisLimiterFaults, GoesOnByItselfWhereAKeyIsOfAnotherType) {
     server.cli({"SET", key, "s60000,20,-1,nonsense"});
     expect_healed(nodes);
     EXPECT_EQ(nodes.reserve({charge(kRule, 0, "ada")}).decisions[0].remaining, 19);
+}
+
+TEST(RedisLimiterFaults, GoesOnByItselfWhereTheTimesOfAnAnswerAreAbsurd) {
+    struct Answer {
+        std::string now, reset, retry_after;
+        bool readable = false;
+    };
+    const std::vector<Answer> answers{{"1000", "2000", "0", true},
+                                      {"9007199254740992", "9007199254740992", "0", true},
+                                      {"-1", "2000", "0"},
+                                      {"9007199254740993", "2000", "0"},
+                                      {"1000", "-9223372036854775808", "0"},
+                                      {"1000", "9223372036854775807", "0"},
+                                      {"1000", "2000", "-1"},
+                                      {"1000", "2000", "9223372036854775807"}};
+    for (const Answer& answer : answers) {
+        const testing::ScriptedServer server([&](testing::RawConnection& peer, int) {
+            if (peer.read_until("PING\r\n").empty())
+                return;
+            peer.send("%1\r\n$5\r\nproto\r\n:3\r\n+PONG\r\n");
+            while (!peer.read_some().empty()) {
+                peer.send("*7\r\n:0\r\n:" + answer.now + "\r\n:1\r\n:19\r\n:" + answer.reset +
+                          "\r\n:" + answer.retry_after + "\r\n:1\r\n");
+            }
+        });
+        LimitNodes nodes({.url = "redis://127.0.0.1:" + std::to_string(server.port())});
+        const Reservation made = nodes.reserve({charge(kRule, 0, "ada")});
+        EXPECT_TRUE(made.allowed);
+        EXPECT_EQ(made.degraded, !answer.readable)
+            << answer.now << ' ' << answer.reset << ' ' << answer.retry_after;
+    }
 }
 
 } // namespace
