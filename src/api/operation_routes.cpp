@@ -75,24 +75,43 @@ std::optional<std::string> query_parameter(std::string_view query, std::string_v
     return std::nullopt;
 }
 
+__extension__ using Wide = __int128; // a rate's products fit, whatever the totals are
+
+Wide at_least_none(std::int64_t count) {
+    return std::max<std::int64_t>(count, 0);
+}
+
+Wide all_of(std::int64_t hits, std::int64_t misses) {
+    return at_least_none(hits) + at_least_none(misses);
+}
+
 } // namespace
 
+std::int64_t all_hits(const ledger::Totals& totals) {
+    std::int64_t hits = 0;
+    for (const std::int64_t count : {totals.hits, totals.stale, totals.coalesced})
+        hits = ledger::add_saturating(hits, std::max<std::int64_t>(count, 0));
+    return hits;
+}
+
 int hit_rate(std::int64_t hits, std::int64_t misses) {
-    const std::int64_t all = hits + misses;
-    return all == 0 ? 0 : static_cast<int>((hits * 200 + all) / (all * 2));
+    const Wide all = all_of(hits, misses);
+    return all == 0 ? 0 : static_cast<int>((at_least_none(hits) * 200 + all) / (all * 2));
 }
 
 std::string_view hit_rate_status(std::int64_t hits, std::int64_t misses) {
-    const std::int64_t all = hits + misses;
+    const Wide all = all_of(hits, misses);
+    const Wide hundredfold = at_least_none(hits) * 100;
     if (all == 0)
         return "ok";
-    if (hits * 100 > all * 60)
+    if (hundredfold > all * 60)
         return "good";
-    return hits * 100 >= all * 30 ? "ok" : "review";
+    return hundredfold >= all * 30 ? "ok" : "review";
 }
 
 std::string dollars_text(std::int64_t picodollars) {
-    const std::int64_t cents = (picodollars + 5'000'000'000) / 10'000'000'000;
+    constexpr std::int64_t kCent = 10'000'000'000;
+    const std::int64_t cents = picodollars / kCent + (picodollars % kCent >= kCent / 2 ? 1 : 0);
     std::array<char, 48> text{};
     std::snprintf(text.data(), text.size(), "$%lld.%02lld", static_cast<long long>(cents / 100),
                   static_cast<long long>(cents % 100));
@@ -153,7 +172,7 @@ http::Response OperationRoutes::ready() const {
 
 http::Response OperationRoutes::cache_stats() const {
     const ledger::Totals totals = parts_.ledger.totals();
-    const std::int64_t hits = totals.hits + totals.stale + totals.coalesced;
+    const std::int64_t hits = all_hits(totals);
     std::string body = "{";
     add_number(body, "hits", hits);
     add_number(body += ',', "misses", totals.misses);

@@ -47,6 +47,8 @@ private:
     std::atomic<bool> draining_{false};
 };
 
+/// Whatever was answered without a provider: saturates, and takes negative totals as 0.
+std::int64_t all_hits(const ledger::Totals& totals);
 /// `hitRate` of the contract: a whole percentage, rounded; 0 before the first request.
 int hit_rate(std::int64_t hits, std::int64_t misses);
 /// "good" above 60, "ok" from 30 to 60 and before the first request, else "review". By the exact

@@ -26,6 +26,21 @@ TEST(CacheStats, JudgeByTheExactRate) {
     EXPECT_EQ(hit_rate_status(1, 0), "good");
 }
 
+TEST(CacheStats, StayAtTheirBoundsWhateverTheTotalsAre) {
+    constexpr std::int64_t kMost = INT64_MAX;
+    EXPECT_EQ(all_hits({.hits = 3, .stale = 2, .coalesced = 1}), 6);
+    EXPECT_EQ(all_hits({.hits = kMost, .stale = 1, .coalesced = kMost}), kMost);
+    EXPECT_EQ(all_hits({.hits = 3, .stale = INT64_MIN, .coalesced = -1}), 3);
+    EXPECT_EQ(hit_rate(kMost, kMost), 50);
+    EXPECT_EQ(hit_rate(kMost, 0), 100);
+    EXPECT_EQ(hit_rate(0, kMost), 0);
+    EXPECT_EQ(hit_rate(INT64_MIN, INT64_MIN), 0);
+    EXPECT_EQ(hit_rate_status(kMost, kMost), "ok");
+    EXPECT_EQ(hit_rate_status(kMost, 0), "good");
+    EXPECT_EQ(hit_rate_status(-1, kMost), "review");
+    EXPECT_EQ(dollars_text(kMost), "$922337203.69");
+}
+
 TEST(CacheStats, WriteDollarsWithTwoDigits) {
     EXPECT_EQ(dollars_text(0), "$0.00");
     EXPECT_EQ(dollars_text(1'500'000'000'000), "$1.50");
