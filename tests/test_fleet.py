@@ -206,7 +206,7 @@ class Flight(FleetTest):
             self.assertEqual(self.replay.stats()["active"], 1, "another node still waits")
             time.sleep(0.2)
         other.close()
-        wait_until(lambda: self.replay.stats()["active"] == 0, "the provider's work is cancelled")
+        wait_until(lambda: self.replay.stats()["active"] == 0, "the provider's work is cancelled", 2 * PATIENCE)
 
 
 class Memory(FleetTest):

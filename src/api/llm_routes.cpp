@@ -107,6 +107,14 @@ Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
 }
 
 Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) {
+    // Where another node was waited for and is gone, it is asked for once more.
+    if (!co_await try_to_answer(context, inquiry, false))
+        (void)co_await try_to_answer(context, inquiry, true);
+}
+
+/// False when the client has got nothing, and may ask again.
+Task<bool> LlmRoutes::try_to_answer(Context& context, const gateway::Inquiry& inquiry,
+                                    bool is_last) {
     const gateway::Directives& directives = inquiry.directives;
     const gateway::Settings& settings = *context.settings->gateway;
     const Executor executor = context.exchange.executor();
@@ -118,8 +126,8 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
     if (settings.cache.enabled && !directives.no_cache && !directives.no_store) {
         alias = gateway_.alias_key(settings, inquiry);
         if (auto found = gateway_.find_alias(*alias, directives, form)) {
-            co_await reply_found(context, *std::move(found), form, Outcome::kHit);
-            co_return;
+            if (co_await reply_found(context, *std::move(found), form, Outcome::kHit))
+                co_return true;
         }
         known = gateway_.known_alias(*alias);
     }
@@ -128,15 +136,17 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
         if (auto running = directives.only_if_cached
                                ? std::nullopt
                                : gateway_.join_running(known->key, executor)) {
-            co_await follow(context, *std::move(running), known->form, Outcome::kCoalesced,
-                            gateway_.find_kept(known->key, directives));
-            co_return;
+            co_return co_await follow(
+                context, *std::move(running),
+                {.form = known->form, .outcome = Outcome::kCoalesced, .is_last = is_last},
+                gateway_.find_kept(known->key, directives));
         }
         looked = co_await gateway_.look_up(known->key, directives, !directives.only_if_cached,
                                            context.store_budget);
         if (looked.found && looked.found->fresh) {
-            co_await reply_found(context, *std::move(looked.found), known->form, Outcome::kHit);
-            co_return;
+            if (co_await reply_found(context, *std::move(looked.found), known->form, Outcome::kHit))
+                co_return true;
+            looked.found.reset();
         }
     }
     auto prepared = gateway_.prepare(context.settings->gateway, inquiry);
@@ -144,7 +154,7 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
         if (known)
             gateway_.give_up(known->key, looked.claim);
         co_await reply_error(context, prepared.error());
-        co_return;
+        co_return true;
     }
     if (alias)
         gateway_.learn_alias(*alias, *prepared);
@@ -158,8 +168,9 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
                                            prepared->may_join && !directives.only_if_cached,
                                            context.store_budget);
         if (looked.found && looked.found->fresh) {
-            co_await reply_found(context, *std::move(looked.found), form, Outcome::kHit);
-            co_return;
+            if (co_await reply_found(context, *std::move(looked.found), form, Outcome::kHit))
+                co_return true;
+            looked.found.reset();
         }
     } else if (prepared->may_join && !directives.no_cache) {
         looked.claim = co_await gateway_.claim(prepared->key, context.store_budget);
@@ -170,7 +181,7 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
         add_cache_lines(context.head_lines, none, 0);
         co_await reply_error(context, {.code = ErrorCode::kNotCached,
                                        .message = "there is no kept answer (only-if-cached)"});
-        co_return;
+        co_return true;
     }
     const bool shared = prepared->may_join;
     const bool waits = !looked.claim.holder.empty(); // for another node, which asks already
@@ -179,30 +190,37 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
     const Outcome outcome = !shared                  ? Outcome::kBypass
                             : joined.leads && !waits ? Outcome::kMiss
                                                      : Outcome::kCoalesced;
-    co_await follow(context, std::move(joined), form, outcome, std::move(looked.found));
+    co_return co_await follow(context, std::move(joined),
+                              {.form = form, .outcome = outcome, .is_last = is_last},
+                              std::move(looked.found));
 }
 
-Task<void> LlmRoutes::reply_found(Context& context, gateway::Found found, ClientForm form,
+/// False, and nothing was sent, for an entry that can't be read: then it is none.
+Task<bool> LlmRoutes::reply_found(Context& context, gateway::Found found, ClientForm form,
                                   Outcome outcome) {
     const cache::Entry& entry = *found.entry;
+    const auto wire = gateway_.form_of(found, form);
+    if (!wire) {
+        gateway_.discard(found);
+        co_return false;
+    }
     context.outcome = gateway::name_of(outcome);
     if (context.provider.empty()) {
         context.provider = entry.provider.view();
         context.model = entry.model.view();
     }
-    const auto wire = gateway_.form_of(found, form);
-    if (!wire) {
-        co_await reply_error(context, wire.error());
-        co_return;
-    }
     add_cache_lines(context.head_lines, outcome,
                     std::max<std::int64_t>(clock_.epoch_ms() - entry.created_ms, 0) / 1000);
     gateway_.record(outcome, entry);
     co_await context.exchange.reply_raw((*wire)->head, context.head_lines, (*wire)->body);
+    co_return true;
 }
 
-Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, ClientForm form,
-                             Outcome outcome, std::optional<gateway::Found> stale) {
+/// False when the client has got nothing, and may ask again.
+Task<bool> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, Following following,
+                             std::optional<gateway::Found> stale) {
+    const ClientForm form = following.form;
+    Outcome outcome = following.outcome;
     http::Exchange& exchange = context.exchange;
     const auto follower = joined.follower;
     Leaving leaving(joined);
@@ -240,11 +258,13 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
     exchange.watch_gone(nullptr);
     leaving.now();
     if (!news.end || exchange.gone())
-        co_return;
+        co_return true;
+    if (!begun && news.end->lost && !following.is_last)
+        co_return false;
     context.provider_wait_us = news.end->provider_wait_us;
     if (!begun) {
         co_await reply_end(context, *news.end, form, outcome, std::move(stale));
-        co_return;
+        co_return true;
     }
     if (news.end->error) {
         context.error_code = name_of(news.end->error->code);
@@ -260,6 +280,7 @@ Task<void> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
     if (!news.end->error && news.end->entry)
         gateway_.record(outcome, *news.end->entry);
     co_await exchange.end_stream();
+    co_return true;
 }
 
 /// Ends a stream that has shown nothing but comments: with the whole answer, or as an error.
@@ -282,10 +303,9 @@ Task<void> LlmRoutes::write_late(Context& context, const gateway::FlightEnd& end
 /// Answers a client that has got nothing yet, now that the flight is over.
 Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end, ClientForm form,
                                 Outcome outcome, std::optional<gateway::Found> stale) {
-    if (stale && is_failure(end)) {
-        co_await reply_found(context, *std::move(stale), form, Outcome::kStale);
+    if (stale && is_failure(end) &&
+        co_await reply_found(context, *std::move(stale), form, Outcome::kStale))
         co_return;
-    }
     if (end.from_cache)
         outcome = Outcome::kHit;
     context.outcome = gateway::name_of(outcome);

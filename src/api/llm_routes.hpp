@@ -17,10 +17,16 @@ public:
 
 private:
     Task<void> answer(Context& context, const gateway::Inquiry& inquiry);
-    Task<void> reply_found(Context& context, gateway::Found found, gateway::ClientForm form,
+    Task<bool> try_to_answer(Context& context, const gateway::Inquiry& inquiry, bool is_last);
+    Task<bool> reply_found(Context& context, gateway::Found found, gateway::ClientForm form,
                            gateway::Outcome outcome);
-    Task<void> follow(Context& context, gateway::Gateway::Joined joined, gateway::ClientForm form,
-                      gateway::Outcome outcome, std::optional<gateway::Found> stale);
+    struct Following {
+        gateway::ClientForm form;
+        gateway::Outcome outcome;
+        bool is_last; // a failure is the client's, whatever it is
+    };
+    Task<bool> follow(Context& context, gateway::Gateway::Joined joined, Following following,
+                      std::optional<gateway::Found> stale);
     Task<void> write_late(Context& context, const gateway::FlightEnd& end,
                           gateway::ClientForm form);
     Task<void> reply_end(Context& context, const gateway::FlightEnd& end, gateway::ClientForm form,

@@ -147,6 +147,7 @@ void Larder::stop() {
         return;
     operation_routes_.drain();
     server_->stop(config_.server.drain);
+    gateway_.stop();
     stores_.stop();
     runtime_.stop();
 }

@@ -30,9 +30,10 @@ bool HeldLeases::is_ours(std::string_view token) const {
     return token.starts_with(node_);
 }
 
-void HeldLeases::hold(const std::string& token, std::int64_t now_us) {
+void HeldLeases::hold(const std::string& token, const llm::Fingerprint& key, std::int64_t now_us) {
     const std::lock_guard lock(mutex_);
     Flight& flight = flights_[token];
+    flight.key = key;
     flight.is_held = true;
     flight.alive_us = now_us;
 }
@@ -61,13 +62,13 @@ bool HeldLeases::end(const std::string& token) {
     return is_wanted;
 }
 
-void HeldLeases::offer(const std::string& token, std::function<void()> wanted) {
+void HeldLeases::offer(const std::string& token, RelayCallbacks callbacks) {
     const std::lock_guard lock(mutex_);
     Flight& flight = flights_[token];
     flight.is_offered = true;
-    flight.wanted = std::move(wanted);
+    flight.callbacks = std::move(callbacks);
     if (flight.is_wanted)
-        flight.wanted();
+        flight.callbacks.wanted();
 }
 
 void HeldLeases::withdraw(const std::string& token) {
@@ -76,7 +77,7 @@ void HeldLeases::withdraw(const std::string& token) {
     if (found == flights_.end())
         return;
     found->second.is_offered = false;
-    found->second.wanted = nullptr;
+    found->second.callbacks = {};
     erase_if_over(found);
 }
 
@@ -86,9 +87,26 @@ bool HeldLeases::want(const std::string& token) {
     if (found == flights_.end())
         return false;
     found->second.is_wanted = true;
-    if (found->second.wanted)
-        found->second.wanted();
+    if (found->second.callbacks.wanted)
+        found->second.callbacks.wanted();
     return found->second.is_held;
+}
+
+void HeldLeases::leave(const std::string& token) {
+    const std::lock_guard lock(mutex_);
+    const auto found = flights_.find(token);
+    if (found != flights_.end() && found->second.callbacks.left)
+        found->second.callbacks.left();
+}
+
+std::vector<std::pair<std::string, llm::Fingerprint>> HeldLeases::held() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::pair<std::string, llm::Fingerprint>> all;
+    for (const auto& [token, flight] : flights_) {
+        if (flight.is_held)
+            all.emplace_back(token, flight.key);
+    }
+    return all;
 }
 
 std::optional<std::uint64_t> HeldLeases::reserve(const std::string& token, std::size_t pieces,

@@ -3,14 +3,17 @@
 // neither renewed nor ended is forgotten. Any thread; callbacks are called under its lock.
 #pragma once
 
+#include "cache/relay.hpp"
+
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 namespace larder::cache {
 
@@ -24,18 +27,22 @@ public:
     /// Whether this node has made it, now or earlier.
     [[nodiscard]] bool is_ours(std::string_view token) const;
 
-    void hold(const std::string& token, std::int64_t now_us);
+    void hold(const std::string& token, const llm::Fingerprint& key, std::int64_t now_us);
     [[nodiscard]] bool holds(const std::string& token) const;
     /// It was renewed.
     void touch(const std::string& token, std::int64_t now_us);
     /// It is not held any more. True when somebody waits for it.
     bool end(const std::string& token);
 
-    void offer(const std::string& token, std::function<void()> wanted);
+    void offer(const std::string& token, RelayCallbacks callbacks);
     void withdraw(const std::string& token);
     /// Somebody waits: calls `wanted` of the offer. False when the lease is not
     /// held: the caller should tell who waits.
     bool want(const std::string& token);
+    /// Somebody does not wait any more: calls `left` of the offer.
+    void leave(const std::string& token);
+    /// The leases that are held, with their keys.
+    [[nodiscard]] std::vector<std::pair<std::string, llm::Fingerprint>> held() const;
 
     /// The number of the first of `pieces` that are about to be written, counted from 1. Nothing
     /// when the flight was not offered, or when that would be too many bytes.
@@ -51,7 +58,8 @@ private:
         bool is_held = false;
         bool is_offered = false;
         bool is_wanted = false;
-        std::function<void()> wanted;
+        llm::Fingerprint key{};
+        RelayCallbacks callbacks;
         std::int64_t alive_us = 0;
         std::uint64_t pieces = 0;
         std::size_t bytes = 0;

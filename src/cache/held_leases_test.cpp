@@ -28,7 +28,7 @@ TEST(HeldLeases, MakesTokensThatNobodyHasHad) {
 TEST(HeldLeases, HoldsUntilTheEnd) {
     HeldLeases leases(100);
     EXPECT_FALSE(leases.holds("a.1"));
-    leases.hold("a.1", 5);
+    leases.hold("a.1", {}, 5);
     EXPECT_TRUE(leases.holds("a.1"));
     EXPECT_FALSE(leases.end("a.1")); // nobody waited
     EXPECT_FALSE(leases.holds("a.1"));
@@ -38,7 +38,7 @@ TEST(HeldLeases, HoldsUntilTheEnd) {
 
 TEST(HeldLeases, SaysAtTheEndThatSomebodyWaits) {
     HeldLeases leases(100);
-    leases.hold("a.1", 5);
+    leases.hold("a.1", {}, 5);
     EXPECT_TRUE(leases.want("a.1"));
     EXPECT_TRUE(leases.end("a.1"));
     EXPECT_FALSE(leases.want("a.1"));
@@ -47,8 +47,8 @@ TEST(HeldLeases, SaysAtTheEndThatSomebodyWaits) {
 TEST(HeldLeases, CallsAnOfferWheneverSomebodyWaits) {
     HeldLeases leases(100);
     int calls = 0;
-    leases.hold("a.1", 5);
-    leases.offer("a.1", [&] { ++calls; });
+    leases.hold("a.1", {}, 5);
+    leases.offer("a.1", {.wanted = [&] { ++calls; }, .left = {}});
     EXPECT_EQ(calls, 0);
     leases.want("a.1");
     EXPECT_EQ(calls, 1);
@@ -59,17 +59,17 @@ TEST(HeldLeases, CallsAnOfferWheneverSomebodyWaits) {
 TEST(HeldLeases, CallsALateOfferAtOnce) {
     HeldLeases leases(100);
     int calls = 0;
-    leases.hold("a.1", 5);
+    leases.hold("a.1", {}, 5);
     leases.want("a.1");
-    leases.offer("a.1", [&] { ++calls; });
+    leases.offer("a.1", {.wanted = [&] { ++calls; }, .left = {}});
     EXPECT_EQ(calls, 1);
 }
 
 TEST(HeldLeases, CallsNobodyAfterAWithdrawal) {
     HeldLeases leases(100);
     int calls = 0;
-    leases.hold("a.1", 5);
-    leases.offer("a.1", [&] { ++calls; });
+    leases.hold("a.1", {}, 5);
+    leases.offer("a.1", {.wanted = [&] { ++calls; }, .left = {}});
     leases.withdraw("a.1");
     EXPECT_TRUE(leases.want("a.1"));
     EXPECT_EQ(calls, 0);
@@ -78,9 +78,9 @@ TEST(HeldLeases, CallsNobodyAfterAWithdrawal) {
 
 TEST(HeldLeases, NumbersPiecesUpToItsBound) {
     HeldLeases leases(100);
-    leases.hold("a.1", 5);
+    leases.hold("a.1", {}, 5);
     EXPECT_FALSE(leases.reserve("a.1", 1, 1)); // not offered
-    leases.offer("a.1", [] {});
+    leases.offer("a.1", {.wanted = [] {}, .left = {}});
     EXPECT_EQ(leases.reserve("a.1", 2, 60), 1U);
     EXPECT_FALSE(leases.reserve("a.1", 1, 41));
     EXPECT_EQ(leases.reserve("a.1", 3, 40), 3U);
@@ -95,10 +95,10 @@ TEST(HeldLeases, NumbersPiecesUpToItsBound) {
 
 TEST(HeldLeases, ForgetsWhatWasNotRenewed) {
     HeldLeases leases(100);
-    leases.hold("a.1", 10);
-    leases.hold("a.2", 10);
-    leases.offer("a.2", [] {});
-    leases.hold("a.3", 10);
+    leases.hold("a.1", {}, 10);
+    leases.hold("a.2", {}, 10);
+    leases.offer("a.2", {.wanted = [] {}, .left = {}});
+    leases.hold("a.3", {}, 10);
     leases.touch("a.3", 20);
     leases.touch("a.4", 20);
     leases.forget_older(15);

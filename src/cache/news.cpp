@@ -108,8 +108,8 @@ std::optional<News> read_news(std::string_view text) {
         return read_purge(text);
     if (kind == "o")
         return read_overwrite(text);
-    for (const auto flight :
-         {FlightNews::Kind::kWanted, FlightNews::Kind::kPieces, FlightNews::Kind::kDone}) {
+    for (const auto flight : {FlightNews::Kind::kWanted, FlightNews::Kind::kLeft,
+                              FlightNews::Kind::kPieces, FlightNews::Kind::kDone}) {
         if (kind.size() == 1 && kind[0] == static_cast<char>(flight) && is_token(text))
             return FlightNews{.kind = flight, .token = std::string(text)};
     }

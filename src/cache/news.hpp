@@ -23,6 +23,7 @@ struct OverwriteNews {
 struct FlightNews {
     enum class Kind : char {
         kWanted = 'w', // somebody waits for the holder's events
+        kLeft = 'l',   // somebody does not any more
         kPieces = 'n', // there are new pieces, or the end
         kDone = 'd',   // the lease has ended: look again
     };

@@ -55,6 +55,8 @@ void on_message(const std::shared_ptr<RedisCore>& core, std::string_view message
     } else if (const auto* flight = std::get_if<FlightNews>(&*news)) {
         if (flight->kind == FlightNews::Kind::kWanted)
             on_wanted(core, *flight);
+        else if (flight->kind == FlightNews::Kind::kLeft)
+            core->leases.leave(flight->token);
         else
             core->relay.heard(*flight);
     }

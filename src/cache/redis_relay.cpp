@@ -85,8 +85,8 @@ RedisRelay::RedisRelay(redis::Client& client, const RedisKeys& keys, HeldLeases&
                        std::chrono::microseconds within)
     : client_(client), keys_(keys), leases_(leases), within_(within), waiters_(kWaitersMax) {}
 
-void RedisRelay::offer(const std::string& lease, std::function<void()> wanted) {
-    leases_.offer(lease, std::move(wanted));
+void RedisRelay::offer(const std::string& lease, RelayCallbacks callbacks) {
+    leases_.offer(lease, std::move(callbacks));
 }
 
 void RedisRelay::withdraw(const std::string& lease) {
@@ -127,6 +127,11 @@ Task<Result<void>> RedisRelay::write(llm::Fingerprint key, std::string lease,
 
 Task<void> RedisRelay::want(std::string holder) {
     const FlightNews news{.kind = FlightNews::Kind::kWanted, .token = std::move(holder)};
+    (void)co_await client_.run(client_.publish_command(keys_.news(), write_news(news)), within_);
+}
+
+Task<void> RedisRelay::leave(std::string holder) {
+    const FlightNews news{.kind = FlightNews::Kind::kLeft, .token = std::move(holder)};
     (void)co_await client_.run(client_.publish_command(keys_.news(), write_news(news)), within_);
 }
 

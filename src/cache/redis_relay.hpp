@@ -47,8 +47,7 @@ public:
     RedisRelay(redis::Client& client, const RedisKeys& keys, HeldLeases& leases,
                std::chrono::microseconds within);
 
-    /// Must not call the relay from `wanted`.
-    void offer(const std::string& lease, std::function<void()> wanted) override;
+    void offer(const std::string& lease, RelayCallbacks callbacks) override;
     void withdraw(const std::string& lease) override;
     /// One at a time for a flight. An Error is the end of its relay, for a piece may be missing:
     /// readers notice. With detail "relay_full" nothing was written, and an end alone still goes.
@@ -59,6 +58,7 @@ public:
     Task<Result<RelayNews>> read(llm::Fingerprint key, std::string holder, std::string& cursor,
                                  std::chrono::milliseconds within) override;
     Task<void> want(std::string holder) override;
+    Task<void> leave(std::string holder) override;
 
     /// A message came.
     void heard(const FlightNews& news) { waiters_.tell(news); }

@@ -89,7 +89,7 @@ protected:
     [[nodiscard]] CacheNode& one() { return *fleet_.one; }
     [[nodiscard]] CacheNode& two() { return *fleet_.two; }
     void offer() {
-        one().store().relay()->offer(lease_, [this] { ++wanted_; });
+        one().store().relay()->offer(lease_, {.wanted = [this] { ++wanted_; }, .left = {}});
     }
     /// All pieces until the end, which comes last; "error" when there is one.
     std::vector<std::string> read_to_the_end(CacheNode& node) {

@@ -89,6 +89,8 @@ void RedisStore::stop() {
         return;
     const auto until = Steady::now() + kStopPatience;
     subscription_.reset();
+    for (const auto& [lease, key] : core_->leases.held()) // others need not wait for their end
+        release(key, lease);
     core_->confirmed_since_ms = INT64_MAX;
     keeper_->stop(until);
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Steady::now());
@@ -185,6 +187,26 @@ Task<Result<Lookup>> RedisStore::read_or_lead(llm::Fingerprint key,
     co_return settle(std::move(reply), key, std::move(token));
 }
 
+Task<Result<Lookup>> RedisStore::watch(llm::Fingerprint key, async::TimeBudget& budget) {
+    const async::TimeBudget::Spending spending(budget);
+    std::vector<redis::Command> commands;
+    commands.push_back(redis::Command("GET").key(core_->keys.entry(key)).idempotent());
+    commands.push_back(redis::Command("GET").key(core_->keys.lease(key)).idempotent());
+    auto replies = co_await core_->client.pipeline(std::move(commands), budget.left());
+    for (auto& reply : replies) {
+        if (!reply)
+            co_return std::unexpected(std::move(reply).error());
+    }
+    if (replies.size() != 2)
+        co_return unreadable();
+    Lookup found;
+    if (replies[0]->is_text())
+        found.entry = entry_of(replies[0]->text);
+    if (is_token(replies[1]->text))
+        found.holder = std::move(replies[1]->text);
+    co_return found;
+}
+
 Task<Result<Lookup>> RedisStore::lease(llm::Fingerprint key, async::TimeBudget& budget) {
     if (!core_->settings.fleet_flight)
         co_return Lookup{};
@@ -219,7 +241,7 @@ Result<Lookup> RedisStore::settle(Result<redis::Reply> reply, const llm::Fingerp
     if (items.size() != 2 || !is_token(items[1].text))
         return unreadable();
     if (items[0].integer == 1) {
-        core_->leases.hold(token, core_->now_us());
+        core_->leases.hold(token, key, core_->now_us());
         found.lease = std::move(token);
     } else {
         found.holder = std::move(items[1].text);

@@ -69,6 +69,7 @@ public:
     Task<Result<EntryPtr>> get(llm::Fingerprint key) override;
     Task<Result<Lookup>> look_up(llm::Fingerprint key, bool wants_lease,
                                  async::TimeBudget& budget) override;
+    Task<Result<Lookup>> watch(llm::Fingerprint key, async::TimeBudget& budget) override;
     Task<Result<Lookup>> lease(llm::Fingerprint key, async::TimeBudget& budget) override;
     Task<Result<bool>> renew(llm::Fingerprint key, std::string lease) override;
     void release(const llm::Fingerprint& key, const std::string& lease) override;

@@ -47,7 +47,7 @@ TEST(RedisStoreOnACluster, LeasesPurgesOverwritesAndTheRelayGoFromNodeToNode) {
         ASSERT_FALSE(lease.empty());
         ASSERT_EQ(two->look_up(key)->holder, lease);
         std::atomic<int> wanted = 0;
-        one->store().relay()->offer(lease, [&] { ++wanted; });
+        one->store().relay()->offer(lease, {.wanted = [&] { ++wanted; }, .left = {}});
         std::string cursor;
         auto waiting = two->start_relay_read(key, lease, cursor, Milliseconds(15'000));
         ASSERT_TRUE(eventually([&] { return wanted >= 1; }));

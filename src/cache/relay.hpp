@@ -20,15 +20,22 @@ struct RelayNews {
     std::optional<std::string> end;  // the holder's last word
 };
 
+/// What the holder of a lease hears of the other nodes, from any thread; it must not call the
+/// relay.
+struct RelayCallbacks {
+    std::function<void()> wanted; // one says that it waits; again and again, while it does
+    std::function<void()> left;   // one does not wait any more: those that do will say so again
+};
+
 /// Bounded: what a relay holds ends by itself a minute after its last piece. Runtime threads.
 class Relay {
 public:
     virtual ~Relay() = default;
 
     // The holder's side.
-    /// From now on `wanted` is called, from any thread, whenever another node says that it waits
-    /// for the flight under `lease`. Ends with `withdraw`, after which it is not called.
-    virtual void offer(const std::string& lease, std::function<void()> wanted) = 0;
+    /// From now on other nodes may have the flight under `lease`. Ends with `withdraw`, after which
+    /// nothing is called.
+    virtual void offer(const std::string& lease, RelayCallbacks callbacks) = 0;
     virtual void withdraw(const std::string& lease) = 0;
     /// Appends pieces, then the end where there is one, and tells who waits.
     virtual Task<Result<void>> write(llm::Fingerprint key, std::string lease,
@@ -43,6 +50,8 @@ public:
                                          std::string& cursor, std::chrono::milliseconds within) = 0;
     /// Tells the holder that somebody still waits: `read` does so only until something has come.
     virtual Task<void> want(std::string holder) = 0;
+    /// … that it does not any more.
+    virtual Task<void> leave(std::string holder) = 0;
 };
 
 } // namespace larder::cache

@@ -12,6 +12,10 @@ Task<Result<Lookup>> Store::look_up(llm::Fingerprint key, bool /*wants_lease*/,
     co_return Lookup{.entry = *std::move(entry), .lease = {}, .holder = {}};
 }
 
+Task<Result<Lookup>> Store::watch(llm::Fingerprint key, async::TimeBudget& budget) {
+    return look_up(key, false, budget);
+}
+
 Task<Result<Lookup>> Store::lease(llm::Fingerprint /*key*/, async::TimeBudget& /*budget*/) {
     co_return Lookup{};
 }

@@ -41,6 +41,8 @@ public:
     /// renewed. Waits no longer than the budget has left. Stores of one node know no leases.
     virtual Task<Result<Lookup>> look_up(llm::Fingerprint key, bool wants_lease,
                                          async::TimeBudget& budget);
+    /// Entry and holder as they are; takes nothing.
+    virtual Task<Result<Lookup>> watch(llm::Fingerprint key, async::TimeBudget& budget);
     /// Takes the lease though there may be an entry (one that is not good enough).
     virtual Task<Result<Lookup>> lease(llm::Fingerprint key, async::TimeBudget& budget);
     /// Three more seconds. False when it is somebody else's by now.

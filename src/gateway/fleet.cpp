@@ -19,13 +19,16 @@ constexpr std::chrono::seconds kRenewInterval{1};
 constexpr std::chrono::milliseconds kLook{250};
 /// Between two looks where nothing is pushed; each is billed.
 constexpr std::chrono::milliseconds kPoll{500};
-/// A waiting node says so this often, and is believed for so long.
-constexpr std::chrono::milliseconds kWantInterval{900};
+/// A waiting node says so this often, and is believed for so long: after another one has left only
+/// for long enough to say it again.
+constexpr std::chrono::milliseconds kWantInterval{300};
 constexpr std::chrono::milliseconds kWanted{3000};
+constexpr std::chrono::milliseconds kWantedAfterLeft{600};
 /// A stream that waits is told so, before somebody on its way gives it up.
 constexpr std::chrono::seconds kCommentInterval{2};
-/// A stream that another node's events have begun outlives an outage of the store this long.
-constexpr std::chrono::seconds kPatience{5};
+/// What another node has begun goes on without a sign of it, or of the store, for this long: a
+/// lease that a store has lost is renewed sooner.
+constexpr std::chrono::seconds kPatience{4};
 /// A larger answer is no other node's: each asks for itself.
 constexpr std::size_t kLastWordBytesMax = 16UL << 20;
 
@@ -74,6 +77,8 @@ struct LeaseHolder::State {
     bool relay_is_over = false; // for good
     std::size_t relayed = 0;    // blocks
 
+    [[nodiscard]] bool is_unwanted() const { return Steady::now() - wanted_at >= kWanted; }
+
     /// After the last word, so that who waits hears that first.
     void end_lease() {
         if (cache::Relay* channel = store.relay())
@@ -90,17 +95,35 @@ LeaseHolder::LeaseHolder(cache::Store& store, llm::Fingerprint key, std::string 
     cache::Relay* channel = store.relay();
     if (channel == nullptr)
         return;
-    channel->offer(state_->lease, [weak = std::weak_ptr(state_), executor] {
-        asio::post(executor, [weak] {
-            auto state = weak.lock();
-            if (!state || state->done || state->relay_is_over)
-                return;
-            state->wanted_at = Steady::now();
-            const Executor on = state->executor;
-            if (!std::exchange(state->relaying, true))
-                async::spawn("relay", on, relay(std::move(state)));
-        });
-    });
+    const auto on_thread = [weak = std::weak_ptr(state_), executor](auto what) {
+        return [weak, executor, what] {
+            asio::post(executor, [weak, what] {
+                auto state = weak.lock();
+                if (state && !state->done && !state->relay_is_over)
+                    what(std::move(state));
+            });
+        };
+    };
+    channel->offer(state_->lease, {.wanted = on_thread(wanted), .left = on_thread(left)});
+}
+
+void LeaseHolder::wanted(std::shared_ptr<State> state) {
+    state->wanted_at = Steady::now();
+    const Executor executor = state->executor;
+    if (!std::exchange(state->relaying, true))
+        async::spawn("relay", executor, relay(std::move(state)));
+}
+
+void LeaseHolder::left(std::shared_ptr<State> state) {
+    state->wanted_at = std::min(state->wanted_at, Steady::now() - kWanted + kWantedAfterLeft);
+    const Executor executor = state->executor;
+    async::spawn("relay's end", executor, leave_if_unwanted(std::move(state)));
+}
+
+Task<void> LeaseHolder::leave_if_unwanted(std::shared_ptr<State> state) {
+    co_await pause(state->executor, kWantedAfterLeft);
+    if (state->follower && state->is_unwanted())
+        state->follower->signal.notify();
 }
 
 LeaseHolder::~LeaseHolder() {
@@ -126,7 +149,7 @@ Task<void> LeaseHolder::renew(std::shared_ptr<State> state) {
         if (is_ours)
             is_ours = (co_await state->store.renew(state->key, state->lease)).value_or(true);
         // Else it was away too long: the store will not take its answer.
-        if (state->follower && Steady::now() - state->wanted_at > kWanted)
+        if (state->follower && state->is_unwanted())
             state->follower->signal.notify(); // to leave
     }
 }
@@ -151,7 +174,7 @@ Task<bool> LeaseHolder::pass_on(std::shared_ptr<State> state) {
         news.blocks.clear();
         if (!flight->poll(*follower, news)) {
             co_await follower->signal.wait();
-            if (Steady::now() - state->wanted_at <= kWanted || state->done)
+            if (state->done || !state->is_unwanted())
                 continue;
             // Nobody waits elsewhere any more; who comes later goes on from here.
             state->relayed = follower->cursor;
@@ -253,6 +276,7 @@ public:
     bool lose() {
         end_.error = Error{.code = ErrorCode::kProviderUnavailable,
                            .message = "the node that asked the provider is gone"};
+        end_.lost = true;
         return true;
     }
 
@@ -288,14 +312,19 @@ private:
     Steady::time_point told_at_;
 };
 
-/// What the store says of the key while its holder is silent: a usable entry, the lease, or who
-/// holds it.
-Task<Result<cache::Lookup>> look_again(const AwaitParts& parts, llm::Fingerprint key) {
+/// What the store says of the key while its holder is silent: a usable entry, or who holds the
+/// lease; where this node can still lead, the lease itself if nobody does.
+Task<Result<cache::Lookup>> look_again(const AwaitParts& parts, llm::Fingerprint key,
+                                       bool may_lead) {
     async::TimeBudget budget(parts.store_wait);
-    auto looked = co_await parts.store.look_up(key, true, budget);
+    auto looked = may_lead ? co_await parts.store.look_up(key, true, budget)
+                           : co_await parts.store.watch(key, budget);
     if (!looked || !looked->entry || parts.is_good(looked->entry))
         co_return looked;
-    co_return co_await parts.store.lease(key, budget);
+    if (may_lead)
+        co_return co_await parts.store.lease(key, budget);
+    looked->entry = nullptr;
+    co_return looked;
 }
 
 } // namespace
@@ -338,30 +367,33 @@ Task<Awaited> await_holder(AwaitParts parts, std::shared_ptr<Flight> flight,
         } else if (!news.pieces.empty()) {
             continue;
         }
-        auto looked = co_await look_again(parts, prepared.key);
-        const bool lost = !looked && Steady::now() - heard_at > kPatience;
-        if (!looked && !waiting.has_begun())
-            co_return Awaited{.outcome = Awaited::Outcome::kLeads, .lease = {}};
+        const bool may_lead = !waiting.has_begun();
+        auto looked = co_await look_again(parts, prepared.key, may_lead);
         if (looked && looked->entry) {
             end.kept_elsewhere = true;
             waiting.take_entry(looked->entry);
             co_return ended;
         }
-        if (looked && !waiting.has_begun() && looked->holder.empty()) // where it is full: unasked
+        if (!may_lead) {
+            if (looked && looked->holder == holder)
+                heard_at = Steady::now();
+            if (Steady::now() - heard_at > kPatience && waiting.lose())
+                co_return ended;
+            continue;
+        }
+        if (!looked)
+            co_return Awaited{.outcome = Awaited::Outcome::kLeads, .lease = {}};
+        if (looked->holder.empty()) // where the store is full: unasked
             co_return Awaited{.outcome = Awaited::Outcome::kLeads,
                               .lease = std::move(looked->lease)};
-        if (lost || (looked && waiting.has_begun() && looked->holder != holder)) {
-            if (looked && !looked->lease.empty())
-                parts.store.release(prepared.key, looked->lease);
-            waiting.lose();
-            co_return ended;
-        }
-        if (looked && looked->holder != holder) {
+        if (looked->holder != holder) {
             holder = looked->holder;
             cursor.clear();
         }
         waiting.keep_alive();
     }
+    if (channel != nullptr)
+        co_await channel->leave(holder);
     end.error = flight->is_abandoned()
                     ? Error{.code = ErrorCode::kCancelled, .message = "nobody waits any more"}
                     : Error{.code = ErrorCode::kTimeout,

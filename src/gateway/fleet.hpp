@@ -29,6 +29,9 @@ public:
 
 private:
     struct State;
+    static void wanted(std::shared_ptr<State> state);
+    static void left(std::shared_ptr<State> state);
+    static Task<void> leave_if_unwanted(std::shared_ptr<State> state);
     static Task<void> renew(std::shared_ptr<State> state);
     static Task<void> relay(std::shared_ptr<State> state);
     static Task<bool> pass_on(std::shared_ptr<State> state);

@@ -69,6 +69,19 @@ void Flight::leave(const std::shared_ptr<Follower>& follower) {
     if (!followers_.empty() || end_ || left_)
         return;
     left_ = !outlives_followers_;
+    tell_producer();
+}
+
+void Flight::abandon() {
+    const std::lock_guard lock(mutex_);
+    if (end_ || left_)
+        return;
+    left_ = true;
+    tell_producer();
+}
+
+/// That nobody follows any more.
+void Flight::tell_producer() {
     asio::post(producer_, [self = shared_from_this()] {
         if (self->abandoned_ && self->is_abandoned())
             self->abandoned_();

@@ -39,6 +39,7 @@ struct FlightEnd {
     bool terminated = true;  // a stream's terminal event was seen; else the answer is not kept
     bool truncated = false;  // the entry lacks the body of a stream that was too large to be kept
     bool from_cache = false; // the entry was kept by an earlier flight
+    bool lost = false;       // with `error`: by another node, so that who got nothing may ask again
     bool kept_elsewhere = false;        // another node got the entry, and has kept it for all
     std::shared_ptr<BudgetShare> share; // of a plain answer, as long as somebody writes it
     int provider_status = 0;
@@ -79,6 +80,8 @@ public:
     /// false: wait for its signal then.
     bool poll(Follower& follower, News& news);
     void leave(const std::shared_ptr<Follower>& follower);
+    /// As if the last follower had left: at the end of the program.
+    void abandon();
 
     // Producer's side, on its thread.
     /// The provider is about to be asked, after all if another node was waited for.
@@ -97,6 +100,7 @@ public:
     [[nodiscard]] bool is_abandoned() const;
 
 private:
+    void tell_producer();
     void wake(std::unique_lock<std::mutex>& lock);
     void drop_read_blocks();
     void make_room();

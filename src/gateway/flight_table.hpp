@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 namespace larder::gateway {
 
@@ -51,6 +52,15 @@ public:
         const auto found = shard.flights.find(key);
         if (found != shard.flights.end() && found->second.get() == flight)
             shard.flights.erase(found);
+    }
+    [[nodiscard]] std::vector<std::shared_ptr<Flight>> all() const {
+        std::vector<std::shared_ptr<Flight>> flights;
+        for (const Shard& shard : shards_) {
+            const std::lock_guard lock(shard.mutex);
+            for (const auto& [key, flight] : shard.flights)
+                flights.push_back(flight);
+        }
+        return flights;
     }
     [[nodiscard]] std::size_t size() const {
         std::size_t size = 0;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <thread>
 
 namespace larder::gateway {
 namespace {
@@ -205,6 +207,21 @@ Result<const cache::WireForm*> Gateway::form_of(const Found& found, ClientForm f
     if (made)
         parts_.memory.grew(found.key, cache::Entry::bytes_of(*wire));
     return wire;
+}
+
+void Gateway::discard(const Found& found) {
+    parts_.memory.erase(found.key);
+    if (parts_.store != nullptr)
+        parts_.store->erase(found.key);
+}
+
+void Gateway::stop() {
+    constexpr int kSteps = 100;
+    for (int step = 0; step < kSteps && table_.size() > 0; ++step) {
+        for (const auto& flight : table_.all())
+            flight->abandon();
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
 }
 
 void Gateway::record(Outcome outcome, const cache::Entry& entry) {

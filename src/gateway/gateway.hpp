@@ -154,6 +154,12 @@ public:
     /// once, in programs that share the store as soon as they see it there.
     void purge(std::string_view name_space, std::string_view model);
 
+    /// An entry that can't be shown is none.
+    void discard(const Found& found);
+    /// Ends all flights, so that other nodes need not wait for them. Blocking, for half a second at
+    /// most; from outside the runtime, which still runs.
+    void stop();
+
     [[nodiscard]] provider::Breakers& breakers() { return breakers_; }
     [[nodiscard]] std::size_t flights() const { return table_.size(); }
 
