@@ -103,6 +103,41 @@ TEST_F(RedisFaultsTest, PutsPurgesBackIntoAServerThatLostThem) {
     EXPECT_EQ(two().purge_of(kModel), 1000U);
 }
 
+TEST_F(RedisFaultsTest, WritesOverANumberOfAPurgeThatNoneCanHave) {
+    open();
+    std::uint64_t generation = 1000;
+    for (const std::string poison : {"1e308", "9007199254740992", "18446744073709551616", "inf",
+                                     "nan", "-1", "1.5", "0x10", "", "7 x"}) {
+        for (const PurgeScope& scope : {kModel, PurgeScope{}}) {
+            const std::string field = scope == kModel ? "mgpt-4o" : "a";
+            redis({"HSET", "{llm:cache}:purges", field, poison});
+            redis({"SET", "{llm:cache}:purges:version", poison + field});
+            one().store().purged(scope, ++generation);
+            EXPECT_TRUE(eventually([&] { return two().purge_of(scope) == generation; })) << poison;
+            EXPECT_EQ(one().purge_of(scope), 0U) << "nothing had to be raised";
+            EXPECT_EQ(redis({"HGET", "{llm:cache}:purges", field}), std::to_string(generation));
+        }
+    }
+}
+
+TEST_F(RedisFaultsTest, TakesNoNumberOfAPurgeThatNoneCanHaveFromAMessage) {
+    open();
+    for (const std::string poison : {"9007199254740992", "9007199254740993", "1e308"})
+        redis({"PUBLISH", "{llm:cache}:news", "p m " + poison + " gpt-4o"});
+    one().store().purged(kModel, 1000);
+    EXPECT_TRUE(eventually([&] { return two().purge_of(kModel) == 1000; }));
+}
+
+TEST_F(RedisFaultsTest, PutsANumberOfAPurgeBackOverOneThatNoneCanHave) {
+    open();
+    one().store().purged(kModel, 1000);
+    ASSERT_TRUE(eventually([&] { return two().purge_of(kModel) == 1000; }));
+    redis({"HSET", "{llm:cache}:purges", "mgpt-4o", "1e308"});
+    redis({"SET", "{llm:cache}:purges:version", "other"});
+    EXPECT_TRUE(
+        eventually([&] { return redis({"HGET", "{llm:cache}:purges", "mgpt-4o"}) == "1000"; }));
+}
+
 TEST_F(RedisFaultsTest, StartsWithoutAServerAndFindsIt) {
     fleet_.server.kill();
     fleet_.one = fleet_.make_node();

@@ -14,6 +14,8 @@ namespace larder::cache {
 namespace {
 
 constexpr std::size_t kPurgesAtOnce = 500;
+/// The scripts' numbers are exact up to here. Another generation counts as absent.
+constexpr std::uint64_t kGenerationMax = (1ULL << 53U) - 1;
 
 std::unexpected<Error> unreadable() {
     return fail(ErrorCode::kStore, "the purges of the shared store can't be read");
@@ -41,6 +43,9 @@ PurgeSet read_purges(const redis::Reply& flat_hash) {
     PurgeSet purges;
     for (std::size_t i = 0; i + 1 < flat_hash.items.size(); i += 2) {
         const std::string& field = flat_hash.items[i].text;
+        const auto generation = read_number(flat_hash.items[i + 1].text);
+        if (!generation || *generation > kGenerationMax)
+            continue;
         // A message has the same bounds, so that both say the same.
         std::string message = "p ";
         message.append(field, 0, 1).append(" ").append(flat_hash.items[i + 1].text).append(" ");
@@ -89,6 +94,8 @@ void RedisPurges::tell(const std::vector<Purge>& purges) const {
 }
 
 void RedisPurges::heard(Purge purge) {
+    if (purge.generation > kGenerationMax)
+        return;
     tell(learn({std::move(purge)}));
 }
 
@@ -117,7 +124,7 @@ Task<Result<void>> RedisPurges::write(Purge purge, std::chrono::microseconds wit
     if (!reply)
         co_return std::unexpected(std::move(reply).error());
     const auto generation = read_number(reply->text);
-    if (!generation)
+    if (!generation || *generation > kGenerationMax)
         co_return unreadable();
     const bool was_raised = *generation != purge.generation;
     purge.generation = *generation;

@@ -63,17 +63,24 @@ if asked == '' then return 0 end
 return 1
 )";
 
-// A purge of everything ends all older ones. Generations are below 2^53: exact in Lua.
+// A purge of everything ends all older ones. Generations are whole and below 2^53: exact in Lua.
+// What else stands in the hash counts as absent, and is written over.
 constexpr std::string_view kRaisePurge = R"(
+local function read(text)
+  if not text or not string.match(text, '^%d+$') then return 0 end
+  local number = tonumber(text)
+  if number < 9007199254740992 then return number end
+  return 0
+end
 local generation = tonumber(ARGV[2])
 for _, field in ipairs({'a', ARGV[1]}) do
-  local there = tonumber(redis.call('HGET', KEYS[1], field) or 0) or 0
-  if there >= generation then generation = there + 1 end
+  local there = read(redis.call('HGET', KEYS[1], field))
+  if there >= generation then generation = math.min(there + 1, 9007199254740991) end
 end
 if ARGV[1] == 'a' then
   local old = redis.call('HGETALL', KEYS[1])
   for i = 1, #old, 2 do
-    if (tonumber(old[i + 1]) or 0) <= generation then redis.call('HDEL', KEYS[1], old[i]) end
+    if read(old[i + 1]) <= generation then redis.call('HDEL', KEYS[1], old[i]) end
   end
 end
 local text = string.format('%.0f', generation)
@@ -83,9 +90,15 @@ return text
 )";
 
 constexpr std::string_view kMergePurges = R"(
+local function read(text)
+  if not text or not string.match(text, '^%d+$') then return 0 end
+  local number = tonumber(text)
+  if number < 9007199254740992 then return number end
+  return 0
+end
 local changed = 0
 for i = 2, #ARGV, 2 do
-  local there = tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or 0) or 0
+  local there = read(redis.call('HGET', KEYS[1], ARGV[i]))
   if there < tonumber(ARGV[i + 1]) then
     redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
     changed = changed + 1
