@@ -267,7 +267,7 @@ TEST(RedisLimiterFaults, GoesOnByItselfWhereTheTimesOfAnAnswerAreAbsurd) {
             if (peer.read_until("PING\r\n").empty())
                 return;
             peer.send("%1\r\n$5\r\nproto\r\n:3\r\n+PONG\r\n");
-            while (!peer.read_some().empty()) {
+            while (!peer.read_until("\r\nEVALSHA\r\n").empty()) {
                 peer.send("*7\r\n:0\r\n:" + answer.now + "\r\n:1\r\n:19\r\n:" + answer.reset +
                           "\r\n:" + answer.retry_after + "\r\n:1\r\n");
             }
