@@ -25,6 +25,7 @@ std::vector<News> samples() {
             OverwriteNews{.key = key_of(3), .asked_ms = 1'700'000'000'001},
             OverwriteNews{.key = key_of(250), .asked_ms = 0},
             FlightNews{.kind = FlightNews::Kind::kWanted, .token = "0123456789abcdef.17"},
+            FlightNews{.kind = FlightNews::Kind::kLeft, .token = "f.1"},
             FlightNews{.kind = FlightNews::Kind::kPieces, .token = "f.1"},
             FlightNews{.kind = FlightNews::Kind::kDone, .token = "f.1"}};
 }
