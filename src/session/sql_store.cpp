@@ -17,7 +17,7 @@ std::unexpected<Error> unavailable() {
 } // namespace
 
 SqlSessions::SqlSessions(SqlSessionSettings settings)
-    : settings_(std::move(settings)), worker_(1, settings_.queue_max) {
+    : settings_(std::move(settings)), look_([this] { look(); }), worker_(1, settings_.queue_max) {
     LARDER_ASSERT(settings_.clock != nullptr);
     // Before the first call, so that health is known and the first caller doesn't wait for it.
     worker_.post([this] { (void)open(); });
@@ -32,9 +32,26 @@ void SqlSessions::stop() {
     table_.reset();
 }
 
+/// Who asks while it is not well has it tried again, for there may be no call that would.
 StoreHealth SqlSessions::health() const {
-    const std::lock_guard lock(mutex_);
-    return health_;
+    StoreHealth now;
+    {
+        const std::lock_guard lock(mutex_);
+        now = health_;
+    }
+    if (!now.ok && !looking_.exchange(true) && !worker_.post(look_))
+        looking_ = false;
+    return now;
+}
+
+void SqlSessions::look() {
+    looking_ = false;
+    if (!open())
+        return;
+    if (auto swept = table_->sweep(settings_.clock->epoch_ms(), kSweepRows); !swept)
+        (void)note_failure(swept.error());
+    else
+        set_health(true, {});
 }
 
 template <class T> Task<Result<T>> SqlSessions::on_table(Job<T> job) {

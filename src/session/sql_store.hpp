@@ -44,6 +44,7 @@ private:
     // On the file's thread.
     template <class T> Result<T> work(const Job<T>& job);
     Result<void> open();
+    void look();
     void sweep(std::int64_t now_ms);
     Error note_failure(const Error& error);
     void set_health(bool ok, std::string_view reason);
@@ -57,7 +58,9 @@ private:
     Steady::time_point retry_at_;
     Steady::time_point swept_at_;
 
-    async::WorkerPool worker_; // last: it uses all of the above
+    const std::function<void()> look_;
+    mutable std::atomic<bool> looking_ = false;
+    mutable async::WorkerPool worker_; // last: it uses all of the above
 };
 
 } // namespace larder::session
