@@ -127,7 +127,8 @@ private:
             std::ofstream(name + ".conf")
                 << "port " << made.port << "\nbind 127.0.0.1\ndir " << directory_.string() << '\n';
             made.program = std::make_unique<ChildProgram>(
-                std::vector<std::string>{"redis-sentinel", name + ".conf"}, name + ".log");
+                std::vector<std::string>{"redis-server", name + ".conf", "--sentinel"},
+                name + ".log");
             const bool answers = eventually([&made] {
                 return made.program->has_ended() || ask_redis(made.port, {"PING"}).text == "PONG";
             });
