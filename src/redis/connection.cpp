@@ -38,7 +38,6 @@ Task<Result<std::chrono::microseconds>> Connection::open() {
         co_return fail(ErrorCode::kStore, "it was closed");
     dial_.reset();
     stream_ = std::move(dialed->stream);
-    resp3_ = dialed->resp3;
     state_ = State::kReady;
     heard_us_ = async::Deadlines::now_us();
     buffer_.resize(kReadSize);

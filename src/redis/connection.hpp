@@ -59,7 +59,6 @@ public:
     [[nodiscard]] bool has_deadlines() const { return earliest_us_ != 0; }
     /// When it last heard something, or began to wait for an answer.
     [[nodiscard]] std::int64_t heard_us() const { return heard_us_; }
-    [[nodiscard]] bool is_resp3() const { return resp3_; }
 
 private:
     struct Waiting {
@@ -97,7 +96,6 @@ private:
     Exchange** last_done_ = &first_done_;
     State state_ = State::kOpening;
     bool plain_ = false;
-    bool resp3_ = false;
     bool flush_scheduled_ = false;
     bool blocked_ = false; // waits until it can write
     bool completing_ = false;

@@ -67,7 +67,7 @@ Task<Result<Dialed>> Dial::open() {
     if (!known)
         co_return std::unexpected(std::move(known).error());
     deadline_.disarm();
-    co_return Dialed{.stream = std::move(stream_), .resp3 = resp3_, .round_trip = round_trip_};
+    co_return Dialed{.stream = std::move(stream_), .round_trip = round_trip_};
 }
 
 Task<Result<net::Socket>> Dial::connect() {
@@ -136,7 +136,6 @@ Task<Result<void>> Dial::log_in() {
         co_return std::unexpected(std::move(replies).error());
     if (is_no_hello(replies->front()))
         co_return co_await log_in_as_of_old();
-    resp3_ = true;
     co_return judge(*replies);
 }
 

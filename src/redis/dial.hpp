@@ -22,7 +22,6 @@ namespace larder::redis {
 
 struct Dialed {
     std::unique_ptr<net::Stream> stream;
-    bool resp3 = false;
     std::chrono::microseconds round_trip{0}; // of the login
 };
 
@@ -56,7 +55,6 @@ private:
     ReplyParser parser_;
     std::string input_;
     std::chrono::microseconds round_trip_{0};
-    bool resp3_ = false;
     bool cancelled_ = false;
 };
 

@@ -134,6 +134,17 @@ Result<void> read_path(std::string_view path, Url& url) {
     return {};
 }
 
+bool has_whole_escapes(std::string_view text) {
+    constexpr std::string_view kDigits = "0123456789abcdefABCDEF";
+    for (std::size_t at = text.find('%'); at != std::string_view::npos;
+         at = text.find('%', at + 1)) {
+        const std::string_view digits = text.substr(at + 1, 2);
+        if (digits.size() != 2 || digits.find_first_not_of(kDigits) != std::string_view::npos)
+            return false;
+    }
+    return true;
+}
+
 } // namespace
 
 Result<Url> parse_url(std::string_view text) {
@@ -143,6 +154,8 @@ Result<Url> parse_url(std::string_view text) {
         return wrong("it begins with redis:// or rediss://");
     LARDER_CHECK(read_scheme(text.substr(0, colon), url));
     text.remove_prefix(colon + 3);
+    if (!has_whole_escapes(text))
+        return wrong("after a % stand two hexadecimal digits; a % itself is %25");
     std::string_view authority = take_until(text, "/?#");
     if (const std::size_t at = authority.rfind('@'); at != std::string_view::npos) {
         std::string_view login = authority.substr(0, at);

@@ -97,6 +97,8 @@ TEST(RedisUrl, RefusesWhatItCannotMeanAndNeverShowsThePassword) {
              "redis+sentinel://:secret@a",
              "redis+sentinel://:secret@a/",
              "redis+sentinel://:secret@a/name/secret",
+             "redis://u:secret%zz@a",
+             "redis://u:secret%4@a",
          }) {
         const auto url = parse_url(text);
         ASSERT_FALSE(url) << text;
