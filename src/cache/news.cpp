@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kTokenBytesMax = 48;
 /// Generations pass through Lua's numbers: beyond this they would not be exact.
-constexpr std::uint64_t kGenerationMax = 1ULL << 53U;
+constexpr std::uint64_t kGenerationMax = (1ULL << 53U) - 1; // exact in a script
 
 /// Takes what stands before the next space off `text`; all of it when there is none.
 std::string_view take_field(std::string_view& text) {

@@ -20,7 +20,7 @@ llm::Fingerprint key_of(unsigned char first) {
 std::vector<News> samples() {
     return {Purge{.scope = {}, .generation = 1'700'000'000'000},
             Purge{.scope = {PurgeKind::kNamespace, "team one"}, .generation = 7},
-            Purge{.scope = {PurgeKind::kModel, "gpt-4o-mini"}, .generation = 1ULL << 53U},
+            Purge{.scope = {PurgeKind::kModel, "gpt-4o-mini"}, .generation = (1ULL << 53U) - 1},
             Purge{.scope = {PurgeKind::kModel, " spaces  and\nbreaks "}, .generation = 1},
             OverwriteNews{.key = key_of(3), .asked_ms = 1'700'000'000'001},
             OverwriteNews{.key = key_of(250), .asked_ms = 0},

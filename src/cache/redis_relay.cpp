@@ -76,11 +76,6 @@ void RelayWaiters::tell(const FlightNews& news) {
     });
 }
 
-std::size_t RelayWaiters::size() const {
-    const std::lock_guard lock(mutex_);
-    return waiters_.size();
-}
-
 RedisRelay::RedisRelay(redis::Client& client, const RedisKeys& keys, HeldLeases& leases,
                        std::chrono::microseconds within)
     : client_(client), keys_(keys), leases_(leases), within_(within), waiters_(kWaitersMax) {}

@@ -33,11 +33,10 @@ public:
     void leave(const std::string& token, const WaiterPtr& waiter);
     /// Wakes all that wait for it, each on its own thread.
     void tell(const FlightNews& news);
-    [[nodiscard]] std::size_t size() const;
 
 private:
     const std::size_t waiters_max_;
-    mutable std::mutex mutex_;
+    std::mutex mutex_;
     std::multimap<std::string, WaiterPtr, std::less<>> waiters_;
 };
 
@@ -62,7 +61,6 @@ public:
 
     /// A message came.
     void heard(const FlightNews& news) { waiters_.tell(news); }
-    [[nodiscard]] const RelayWaiters& waiters() const { return waiters_; }
 
 private:
     Task<Result<RelayNews>> fetch(llm::Fingerprint key, std::string holder, std::string& cursor,
