@@ -32,7 +32,8 @@ HOMES = [
     (r"(gtest|gmock)/", ["src/testing/", "tools/replay/test", "bench/test"]),
 ]
 # The protocols are pure: of `http` they see messages and events only.
-PARTS = {"protocol": {"http": ["http/message.hpp", "http/sse.hpp"]}}
+PARTS = {"protocol": {"http": ["http/message.hpp", "http/sse.hpp"]},
+         "convert": {"http": ["http/message.hpp", "http/sse.hpp"]}}
 # Whoever sees a factory knows which database there is: only the wiring and tests (with what they share) may.
 FACTORIES = ["src/app/", "src/testing/"]
 

@@ -30,6 +30,8 @@ std::string base64url(std::string_view bytes); // section 5, unpadded
 /// The bytes of either alphabet's own, padded as its encoder pads; anything else is refused.
 Result<std::string> from_base64(std::string_view text);
 Result<std::string> from_base64url(std::string_view text);
+/// For one segment of a path (RFC 3986, 2.3): all but unreserved characters and `:` and `@`.
+std::string percent_encode(std::string_view text);
 std::string percent_decode(std::string_view text); // leaves malformed escapes as they are
 
 /// "60s", "5m", "24h", "7d", "250ms"; refuses anything else.

@@ -128,6 +128,27 @@ Result<std::string> from_base64url(std::string_view text) {
     return decode_base64(text, kBase64UrlValues);
 }
 
+std::string percent_encode(std::string_view text) {
+    constexpr std::string_view kDigits = "0123456789ABCDEF";
+    const auto stays = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("-._~:@").contains(c);
+    };
+    std::string out;
+    out.reserve(text.size());
+    for (const char c : text) {
+        if (stays(c)) {
+            out.push_back(c);
+            continue;
+        }
+        const auto byte = static_cast<unsigned char>(c);
+        out.push_back('%');
+        out.push_back(kDigits[byte >> 4U]);
+        out.push_back(kDigits[byte & 0xfU]);
+    }
+    return out;
+}
+
 std::string percent_decode(std::string_view text) {
     std::string out;
     out.reserve(text.size());

@@ -139,4 +139,10 @@ TEST(Text, ReadsSizes) {
 }
 
 } // namespace
+TEST(PercentEncoding, EscapesWhatNoSegmentOfAPathHolds) {
+    EXPECT_EQ(percent_encode("gemini-2.5_pro~x:tuned@1"), "gemini-2.5_pro~x:tuned@1");
+    EXPECT_EQ(percent_encode("a/b?c#d e\r\n%\xc3\xa9"), "a%2Fb%3Fc%23d%20e%0D%0A%25%C3%A9");
+    EXPECT_EQ(percent_decode(percent_encode("a/b?c#d e\r\n%\xc3\xa9")), "a/b?c#d e\r\n%\xc3\xa9");
+}
+
 } // namespace larder::text

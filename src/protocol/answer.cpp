@@ -26,6 +26,19 @@ int rank(Finish finish) {
     return 2;
 }
 
+Result<Answer> read_answer_of(Dialect dialect, Cursor root) {
+    switch (dialect) {
+    case Dialect::kAnthropicMessages:
+        return read_anthropic_answer(root);
+    case Dialect::kOpenAiResponses:
+        return read_responses_answer(root);
+    case Dialect::kGemini:
+        return read_gemini_answer(root);
+    default:
+        return read_openai_answer(root);
+    }
+}
+
 } // namespace
 
 Finish worse_of(Finish a, Finish b) {
@@ -89,8 +102,7 @@ Result<Answer> read_answer(Dialect dialect, std::string_view body) {
         return unreadable("it is no JSON object");
     if (const auto error = root.find_set("error"))
         return provider_error(*error);
-    auto answer = dialect == Dialect::kAnthropicMessages ? read_anthropic_answer(root)
-                                                         : read_openai_answer(root);
+    auto answer = read_answer_of(dialect, root);
     if (!answer)
         return unreadable(answer.error().message);
     return answer;
@@ -102,15 +114,28 @@ Result<std::string> plain_to_stream(Dialect dialect, std::string_view plain_body
     if (!document)
         return unreadable(document.error().message);
     const Cursor root(*document);
-    if (dialect == Dialect::kAnthropicMessages)
+    switch (dialect) {
+    case Dialect::kAnthropicMessages:
         return anthropic_plain_to_stream(root);
-    return openai_plain_to_stream(root, include_usage);
+    case Dialect::kOpenAiResponses:
+        return responses_plain_to_stream(root);
+    default: // no client speaks Gemini's
+        return openai_plain_to_stream(root, include_usage);
+    }
 }
 
 std::unique_ptr<StreamReader> make_stream_reader(Dialect dialect) {
     LARDER_ASSERT(dialect != Dialect::kLlm);
-    return dialect == Dialect::kAnthropicMessages ? make_anthropic_stream_reader()
-                                                  : make_openai_stream_reader();
+    switch (dialect) {
+    case Dialect::kAnthropicMessages:
+        return make_anthropic_stream_reader();
+    case Dialect::kOpenAiResponses:
+        return make_responses_stream_reader();
+    case Dialect::kGemini:
+        return make_gemini_stream_reader();
+    default:
+        return make_openai_stream_reader();
+    }
 }
 
 } // namespace larder::protocol

@@ -30,10 +30,15 @@ std::unexpected<Error> provider_error(Cursor error);
 
 Result<Answer> read_openai_answer(Cursor root);
 Result<Answer> read_anthropic_answer(Cursor root);
+Result<Answer> read_responses_answer(Cursor root);
+Result<Answer> read_gemini_answer(Cursor root);
 Result<std::string> openai_plain_to_stream(Cursor root, bool include_usage);
+Result<std::string> responses_plain_to_stream(Cursor root);
 Result<std::string> anthropic_plain_to_stream(Cursor root);
 std::unique_ptr<StreamReader> make_openai_stream_reader();
 std::unique_ptr<StreamReader> make_anthropic_stream_reader();
+std::unique_ptr<StreamReader> make_responses_stream_reader();
+std::unique_ptr<StreamReader> make_gemini_stream_reader();
 
 /// Appends JSON without the white space between its tokens: it must stand on one line of a stream.
 void append_compact(std::string& out, std::string_view raw);

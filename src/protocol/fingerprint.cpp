@@ -38,8 +38,7 @@ void add_to_fingerprint(llm::FingerprintBuilder& key, Dialect dialect, json::Val
     std::string canonical;
     canonical.reserve(effective_body.raw().size());
     json::write_canonical(canonical, effective_body, options);
-    key.add("dialect",
-            dialect == Dialect::kAnthropicMessages ? "anthropic.messages" : "openai.chat");
+    key.add("dialect", name_of(dialect));
     key.add("body", canonical);
 }
 

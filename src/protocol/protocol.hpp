@@ -1,6 +1,6 @@
-// What is spoken: the /llm dialect, OpenAI's chat completions and Anthropic's messages, as pure
-// code without I/O. A dialect reads requests, writes them for a provider, and reads and writes
-// answers, plain and streamed. Any thread.
+// What is spoken: the /llm dialect, OpenAI's chat completions and responses, Anthropic's messages,
+// Gemini's generateContent, as pure code without I/O. A dialect reads requests, writes them for a
+// provider, and reads and writes answers, plain and streamed. Any thread.
 #pragma once
 
 #include "base/json.hpp"
@@ -18,7 +18,23 @@
 
 namespace larder::protocol {
 
-enum class Dialect : std::uint8_t { kLlm, kOpenAiChat, kAnthropicMessages };
+/// The numbers are in kept entries: they never change.
+enum class Dialect : std::uint8_t {
+    kLlm = 0,
+    kOpenAiChat = 1,
+    kAnthropicMessages = 2,
+    kOpenAiResponses = 3,
+    kOpenAiEmbeddings = 4, // see embeddings.hpp; of what is here it has names and paths only
+    kGemini = 5,           // providers only: no client speaks it to us
+};
+
+/// In which dialect a provider gets what a client said in `client`; `spoken` is the one that stands
+/// for its API. OpenAI's also speak responses and embeddings.
+Dialect upstream_dialect(Dialect client, Dialect spoken);
+/// "anthropic.messages": in keys, and in what explains them.
+std::string_view name_of(Dialect dialect);
+/// Below the provider's base URL: "/chat/completions", "/models/gemini-2.5-pro:generateContent".
+std::string path_of(Dialect upstream, std::string_view model, bool stream);
 
 /// What the pipeline needs to know of a request.
 struct Call {
@@ -51,8 +67,8 @@ Result<Call> read_call(Dialect dialect, const json::Document& body);
 /// stream that lacks it. From kLlm: built new (prompt → one user message; system; temperature;
 /// maxTokens → max_tokens / max_completion_tokens; unknown members are carried over as they are, in
 /// the provider's own names). `ask_usage`: whether this provider takes stream_options. Anthropic
-/// needs max_tokens: 4096 where the client set none. Between the two native dialects: an Error that
-/// says which dialect the provider speaks.
+/// needs max_tokens: 4096 where the client set none. Between two native dialects: see the room
+/// convert.
 Result<std::string> write_request(Dialect from, const json::Document& body, Dialect to,
                                   const Call& call, std::string_view model, bool ask_usage);
 
@@ -107,7 +123,7 @@ public:
     /// the end.
     [[nodiscard]] virtual std::string to_plain() const = 0;
 };
-/// For the two native dialects.
+/// For every dialect that a provider streams.
 std::unique_ptr<StreamReader> make_stream_reader(Dialect dialect);
 
 /// A plain answer as the stream that its API would have sent (whole SSE bytes with the terminal

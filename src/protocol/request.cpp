@@ -41,12 +41,6 @@ Result<std::string> patch_request(const json::Document& body, Dialect dialect, c
     return patch.apply(body.text());
 }
 
-std::string_view name_of(Dialect dialect) {
-    return dialect == Dialect::kAnthropicMessages ? "Anthropic's messages (/v1/messages)"
-                                                  : "OpenAI's chat completions "
-                                                    "(/v1/chat/completions)";
-}
-
 } // namespace
 
 Result<std::string> write_request(Dialect from, const json::Document& body, Dialect to,
@@ -54,9 +48,7 @@ Result<std::string> write_request(Dialect from, const json::Document& body, Dial
     LARDER_ASSERT(to != Dialect::kLlm);
     if (from == to)
         return patch_request(body, to, call, model, ask_usage);
-    if (from != Dialect::kLlm)
-        return fail_field("model", "the provider of this model speaks " + std::string(name_of(to)) +
-                                       ": send the request there");
+    LARDER_ASSERT(from == Dialect::kLlm && to != Dialect::kGemini);
     const Cursor root(body);
     if (to == Dialect::kOpenAiChat)
         return write_openai_from_llm(root, call, model, ask_usage);

@@ -1,0 +1,14 @@
+// Answers of messages, read as what they mean.
+#include "convert/reply.hpp"
+
+namespace larder::convert {
+
+Result<Reply> read_messages_reply(protocol::Cursor) {
+    return fail(ErrorCode::kProviderUnreadable, "not served yet");
+}
+
+std::unique_ptr<DeltaReader> make_messages_reader() {
+    return nullptr;
+}
+
+} // namespace larder::convert

@@ -1,0 +1,14 @@
+// Anthropic's messages, read and written as a conversation.
+#include "convert/conversation.hpp"
+
+namespace larder::convert {
+
+Result<Conversation> read_messages(protocol::Cursor) {
+    return fail(ErrorCode::kInvalidRequest, "not served yet");
+}
+
+Result<std::string> write_messages(const Conversation&, std::string_view) {
+    return fail(ErrorCode::kInvalidRequest, "not served yet");
+}
+
+} // namespace larder::convert
