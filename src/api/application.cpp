@@ -273,6 +273,8 @@ Task<void> Application::dispatch(Context& context) {
         return llm_.complete(context, protocol::Dialect::kLlm);
     case Endpoint::kChatCompletions:
         return llm_.complete(context, protocol::Dialect::kOpenAiChat);
+    case Endpoint::kResponses:
+        return llm_.complete(context, protocol::Dialect::kOpenAiResponses);
     case Endpoint::kMessages:
         return llm_.complete(context, protocol::Dialect::kAnthropicMessages);
     case Endpoint::kSessionCreate:

@@ -139,6 +139,36 @@ std::string provider_message(std::string_view body) {
     return message ? message->as_string().value_or("") : "";
 }
 
+/// Whose class an SDK throws goes by the status; these are the types that go with it.
+std::string_view anthropic_type_of(int status) {
+    switch (status) {
+    case 401:
+        return "authentication_error";
+    case 403:
+        return "permission_error";
+    case 404:
+        return "not_found_error";
+    case 408:
+    case 504:
+        return "timeout_error";
+    case 413:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_error";
+    case 529:
+    case 503:
+        return "overloaded_error";
+    default:
+        return status < 500 ? "invalid_request_error" : "api_error";
+    }
+}
+
+std::string_view openai_type_of(int status) {
+    if (status == 429)
+        return "requests";
+    return status < 500 ? "invalid_request_error" : "server_error";
+}
+
 /// Under /llm the caller is not the provider's customer: what concerns our own account at the
 /// provider is our failure.
 int status_under_llm(int status) {
@@ -173,6 +203,7 @@ std::string error_body(Style style, const Error& error, std::string_view request
         return llm_body(error, error.detail.empty() ? row.llm : std::string_view(error.detail),
                         request_id);
     case Style::kOpenAi:
+    case Style::kOpenAiResponses:
         return openai_body(error, row.openai);
     case Style::kAnthropic:
         return anthropic_body(error, row.anthropic, request_id);
@@ -202,10 +233,10 @@ http::Response rate_limited_response(Style style, std::string_view message,
     return json_response(429, body += '}');
 }
 
-http::Response provider_error_response(Style style, int status, std::string_view body,
-                                       std::string_view content_type, std::string_view provider,
-                                       std::string_view request_id) {
-    if (style != Style::kLlm) {
+http::Response provider_error_response(Style style, bool same_api, int status,
+                                       std::string_view body, std::string_view content_type,
+                                       std::string_view provider, std::string_view request_id) {
+    if (style != Style::kLlm && same_api) {
         http::Response response;
         response.status = status;
         response.fields.emplace_back("Content-Type", content_type);
@@ -217,6 +248,10 @@ http::Response provider_error_response(Style style, int status, std::string_view
     Error error{.code = ErrorCode::kProviderRejected,
                 .message = "provider " + std::string(provider) + " answered " +
                            std::to_string(status) + (said.empty() ? "" : ": " + said)};
+    if (style == Style::kAnthropic)
+        return json_response(status, anthropic_body(error, anthropic_type_of(status), request_id));
+    if (style != Style::kLlm)
+        return json_response(status, openai_body(error, openai_type_of(status)));
     if (status == 429)
         error.detail = "provider_rate_limited";
     return json_response(status_under_llm(status), error_body(style, error, request_id));
@@ -224,8 +259,16 @@ http::Response provider_error_response(Style style, int status, std::string_view
 
 std::string error_event(Style style, const Error& error, std::string_view request_id) {
     std::string event;
-    http::write_sse(event, style == Style::kOpenAi ? "" : "error",
-                    error_body(style, error, request_id));
+    std::string body = error_body(style, error, request_id);
+    if (style == Style::kOpenAiResponses) {
+        // The flat members are the reference's; SDKs throw for `error`.
+        std::string flat = R"({"type":"error",)";
+        add_text(flat, "code", openai_code(error).empty() ? "server_error" : openai_code(error));
+        add_text(flat += ',', "message", error.message);
+        flat += R"(,"param":null,"sequence_number":0,)";
+        body.replace(0, 1, flat);
+    }
+    http::write_sse(event, style == Style::kOpenAi ? "" : "error", body);
     return event;
 }
 

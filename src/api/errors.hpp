@@ -11,7 +11,8 @@
 namespace larder::api {
 
 /// Whose shape an error takes.
-enum class Style : std::uint8_t { kLlm, kOpenAi, kAnthropic };
+/// OpenAI's responses have an error event of their own.
+enum class Style : std::uint8_t { kLlm, kOpenAi, kOpenAiResponses, kAnthropic };
 
 [[nodiscard]] int status_of(const Error& error);
 /// The contract's `code` for it: "invalid_request".
@@ -28,11 +29,11 @@ http::Response error_response(Style style, const Error& error, std::string_view 
 http::Response rate_limited_response(Style style, std::string_view message,
                                      std::int64_t retry_after_s, std::string_view request_id);
 
-/// What a provider refused, for a client of the same API: its status and body as they are; under
-/// /llm the contract's shape with its message.
-http::Response provider_error_response(Style style, int status, std::string_view body,
-                                       std::string_view content_type, std::string_view provider,
-                                       std::string_view request_id);
+/// What a provider refused, for a client of the same API: its status and body as they are; for one
+/// of another API that one's shape with its message; under /llm the contract's.
+http::Response provider_error_response(Style style, bool same_api, int status,
+                                       std::string_view body, std::string_view content_type,
+                                       std::string_view provider, std::string_view request_id);
 
 /// The event that ends a stream which broke after its first byte.
 std::string error_event(Style style, const Error& error, std::string_view request_id);

@@ -107,7 +107,7 @@ TEST(Errors, OfALimitCarryTheContractsBody) {
 TEST(ProviderErrors, GoThroughAsTheyAreInTheNativeStyles) {
     for (const Style style : {Style::kOpenAi, Style::kAnthropic}) {
         const auto response =
-            provider_error_response(style, 418, "any \xff bytes", "text/x", "p", "r");
+            provider_error_response(style, true, 418, "any \xff bytes", "text/x", "p", "r");
         EXPECT_EQ(response.status, 418);
         EXPECT_EQ(response.body, "any \xff bytes") << "masking is done before";
         EXPECT_EQ(field_of(response, "Content-Type"), "text/x");
@@ -116,7 +116,7 @@ TEST(ProviderErrors, GoThroughAsTheyAreInTheNativeStyles) {
 
 TEST(ProviderErrors, TakeTheContractsShapeUnderLlm) {
     const auto said = [](std::string_view body) {
-        return at(provider_error_response(Style::kLlm, 400, body, "x", "p", "r").body, {"error"});
+        return at(provider_error_response(Style::kLlm, false, 400, body, "x", "p", "r").body, {"error"});
     };
     EXPECT_EQ(said(R"({"error":{"message":"no \"way\""}})"), "provider p answered 400: no \"way\"");
     EXPECT_EQ(said(R"({"error":"plainly"})"), "provider p answered 400: plainly");
@@ -125,13 +125,13 @@ TEST(ProviderErrors, TakeTheContractsShapeUnderLlm) {
          {"", "<html>", "[]", "{}", "5", R"({"error":[1]})", R"({"error":{"message":5}})", "\xff"})
         EXPECT_EQ(said(body), "provider p answered 400") << body;
     const auto status = [](int given) {
-        return provider_error_response(Style::kLlm, given, "", "x", "p", "r").status;
+        return provider_error_response(Style::kLlm, false, given, "", "x", "p", "r").status;
     };
     EXPECT_EQ(status(401), 502) << "our own key is our failure";
     EXPECT_EQ(status(403), 502);
     EXPECT_EQ(status(500), 502);
     EXPECT_EQ(status(429), 429);
-    EXPECT_EQ(at(provider_error_response(Style::kLlm, 429, "", "x", "p", "r").body, {"code"}),
+    EXPECT_EQ(at(provider_error_response(Style::kLlm, false, 429, "", "x", "p", "r").body, {"code"}),
               "provider_rate_limited");
 }
 

@@ -1,11 +1,12 @@
 #include "api/llm_routes.hpp"
 
+#include "api/stream_writer.hpp"
+#include "async/deadlines.hpp"
 #include "base/text.hpp"
-#include "http/sse.hpp"
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <span>
 
 namespace larder::api {
 namespace {
@@ -25,20 +26,13 @@ http::OwnedFields forwarded_fields(Dialect dialect, const http::Fields& fields) 
     if (dialect == Dialect::kLlm)
         return forwarded;
     const std::span<const std::string_view> names =
-        dialect == Dialect::kOpenAiChat ? std::span<const std::string_view>(kOpenAi) : kAnthropic;
+        dialect == Dialect::kAnthropicMessages ? std::span<const std::string_view>(kAnthropic)
+                                               : kOpenAi;
     for (const std::string_view name : names) {
         if (fields.count(name) > 0)
             forwarded.emplace_back(name, fields.joined(name));
     }
     return forwarded;
-}
-
-void add_cache_lines(std::string& lines, Outcome outcome, std::int64_t age_s) {
-    ((lines += "x-larder-cache: ") += gateway::name_of(outcome)) += "\r\nAge: ";
-    std::array<char, 24> digits{};
-    const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), age_s);
-    lines.append(digits.data(), end);
-    lines += "\r\n";
 }
 
 /// Whether a provider's failure is one that a stale entry may stand in for.
@@ -64,20 +58,6 @@ private:
     const gateway::Gateway::Joined& joined_;
     bool done_ = false;
 };
-
-/// Appends the blocks as `form` shows them.
-void write_blocks(std::string& out, std::span<const std::shared_ptr<const gateway::Block>> blocks,
-                  ClientForm form) {
-    for (const auto& block : blocks) {
-        if (form == ClientForm::kLlmStream && !block->comment) {
-            if (!block->text.empty())
-                protocol::write_llm_delta(out, block->text);
-        } else if (block->comment || !block->usage_only ||
-                   form == ClientForm::kNativeStreamWithUsage) {
-            out += block->raw;
-        }
-    }
-}
 
 } // namespace
 
@@ -223,81 +203,68 @@ Task<bool> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
     Outcome outcome = following.outcome;
     http::Exchange& exchange = context.exchange;
     const auto follower = joined.follower;
+    const std::chrono::milliseconds silence = context.settings->stream_keep_alive;
     Leaving leaving(joined);
     exchange.watch_gone([follower] { follower->signal.notify(); });
+    async::Deadline quiet(async::Deadlines::of(exchange.executor().context()),
+                          [follower] { follower->signal.notify(); });
+    StreamWriter writer(context, form, joined.flight->dialect());
     gateway::Flight::News news;
-    bool begun = false;
-    bool told = false; // anything but comments
-    while (!exchange.gone()) {
+    Result<void> written;
+    while (!exchange.gone() && written) {
         news.blocks.clear();
         if (!joined.flight->poll(*follower, news)) {
+            if (gateway::is_stream(form) && silence.count() > 0)
+                quiet.arm(silence);
             co_await follower->signal.wait();
+            if (quiet.has_expired()) {
+                co_await writer.begin(outcome, {});
+                co_await writer.keep_alive();
+            }
             continue;
         }
         if (joined.leads && news.asked_here && outcome == Outcome::kCoalesced)
             outcome = Outcome::kMiss; // the other node was waited for in vain
         if (gateway::is_stream(form) && news.streaming) {
-            if (!std::exchange(begun, true)) {
-                context.outcome = gateway::name_of(outcome);
-                std::string lines = context.head_lines;
-                add_cache_lines(lines, outcome, 0);
-                http::OwnedFields fields = std::move(news.fields);
-                fields.emplace_back("Content-Type", gateway::content_type_of(form));
-                fields.emplace_back("Cache-Control", "no-cache");
-                co_await exchange.begin_stream(200, std::move(fields), lines);
-            }
-            std::string out;
-            write_blocks(out, news.blocks, form);
-            told = told || std::ranges::any_of(news.blocks,
-                                               [](const auto& block) { return !block->comment; });
-            co_await exchange.write(out);
+            co_await writer.begin(outcome, std::move(news.fields));
+            written = co_await writer.write(news.blocks);
         }
         if (news.end)
             break;
     }
     exchange.watch_gone(nullptr);
     leaving.now();
-    if (!news.end || exchange.gone())
+    if (exchange.gone() || (written && !news.end))
         co_return true;
-    if (!begun && news.end->lost && !following.is_last)
+    if (written && !writer.has_begun() && news.end->lost && !following.is_last)
         co_return false;
-    context.provider_wait_us = news.end->provider_wait_us;
-    if (!begun) {
-        co_await reply_end(context, *news.end, form, outcome, std::move(stale));
-        co_return true;
-    }
-    if (news.end->error) {
-        context.error_code = name_of(news.end->error->code);
-        co_await exchange.write(error_event(context.style, *news.end->error, context.request_id));
-    } else if (!told) {
-        co_await write_late(context, *news.end, form);
-    } else if (form == ClientForm::kLlmStream) {
-        std::string done;
-        protocol::write_llm_done(done, gateway::make_llm_reply(*news.end->entry, *news.end->answer,
-                                                               outcome == Outcome::kCoalesced));
-        co_await exchange.write(done);
-    }
-    if (!news.end->error && news.end->entry)
-        gateway_.record(outcome, *news.end->entry);
-    co_await exchange.end_stream();
+    if (!written)
+        co_await writer.fail_with(written.error());
+    else
+        co_await end_following(context, writer, *news.end, {.form = form, .outcome = outcome},
+                               std::move(stale));
+    if (writer.has_begun())
+        co_await exchange.end_stream();
     co_return true;
 }
 
-/// Ends a stream that has shown nothing but comments: with the whole answer, or as an error.
-Task<void> LlmRoutes::write_late(Context& context, const gateway::FlightEnd& end, ClientForm form) {
-    if (!end.entry) {
-        context.error_code = name_of(ErrorCode::kProviderRejected);
-        co_await context.exchange.write(
-            error_event(context.style,
-                        Error{.code = ErrorCode::kProviderRejected,
-                              .message = "the provider refused with status " +
-                                         std::to_string(end.provider_status)},
-                        context.request_id));
+/// What a client gets at the end of the flight that it has followed.
+Task<void> LlmRoutes::end_following(Context& context, StreamWriter& writer,
+                                    const gateway::FlightEnd& end, Following following,
+                                    std::optional<gateway::Found> stale) {
+    context.provider_wait_us = end.provider_wait_us;
+    if (!writer.has_begun()) {
+        co_await reply_end(context, end, following.form, following.outcome, std::move(stale));
         co_return;
     }
-    const auto body = gateway::make_body(*end.entry, form, true);
-    co_await context.exchange.write(
-        body ? *body : error_event(context.style, body.error(), context.request_id));
+    if (end.error) {
+        co_await writer.fail_with(*end.error);
+        co_return;
+    }
+    const bool saved = following.outcome == Outcome::kCoalesced || end.from_cache;
+    co_await writer.finish(end, saved);
+    if (end.entry)
+        gateway_.record(following.outcome, *end.entry);
 }
 
 /// Answers a client that has got nothing yet, now that the flight is over.
@@ -314,14 +281,13 @@ Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end,
         co_await reply_error(context, *end.error);
         co_return;
     }
-    for (const auto& [name, value] : end.provider_fields)
-        (((context.head_lines += name) += ": ") += value) += "\r\n";
+    add_provider_lines(context.head_lines, end.provider_fields, context.style);
     if (!end.entry) {
         context.error_code = name_of(ErrorCode::kProviderRejected);
-        co_await reply_with(context,
-                            provider_error_response(context.style, end.provider_status,
-                                                    end.provider_body, end.provider_content_type,
-                                                    context.provider, context.request_id));
+        co_await reply_with(context, provider_error_response(context.style, is_native(form),
+                                                             end.provider_status, end.provider_body,
+                                                             end.provider_content_type,
+                                                             context.provider, context.request_id));
         co_return;
     }
     if (end.truncated) {

@@ -1,8 +1,9 @@
-// Completions: /llm/generate, /v1/chat/completions, /v1/messages. Reads the request, asks the
-// gateway, writes what comes.
+// Completions: /llm/generate, /v1/chat/completions, /v1/responses, /v1/messages. Reads the request,
+// asks the gateway, writes what comes.
 #pragma once
 
 #include "api/context.hpp"
+#include "api/stream_writer.hpp"
 #include "base/budget.hpp"
 #include "base/time.hpp"
 #include "gateway/gateway.hpp"
@@ -23,12 +24,12 @@ private:
     struct Following {
         gateway::ClientForm form;
         gateway::Outcome outcome;
-        bool is_last; // a failure is the client's, whatever it is
+        bool is_last = true; // a failure is the client's, whatever it is
     };
     Task<bool> follow(Context& context, gateway::Gateway::Joined joined, Following following,
                       std::optional<gateway::Found> stale);
-    Task<void> write_late(Context& context, const gateway::FlightEnd& end,
-                          gateway::ClientForm form);
+    Task<void> end_following(Context& context, StreamWriter& writer, const gateway::FlightEnd& end,
+                             Following following, std::optional<gateway::Found> stale);
     Task<void> reply_end(Context& context, const gateway::FlightEnd& end, gateway::ClientForm form,
                          gateway::Outcome outcome, std::optional<gateway::Found> stale);
 

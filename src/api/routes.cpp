@@ -9,6 +9,8 @@ constexpr std::array kRoutes{
     Route{"POST", "/llm/generate", Endpoint::kGenerate, Tier::kLlm, kScopeLlm, Style::kLlm},
     Route{"POST", "/v1/chat/completions", Endpoint::kChatCompletions, Tier::kLlm, kScopeLlm,
           Style::kOpenAi},
+    Route{"POST", "/v1/responses", Endpoint::kResponses, Tier::kLlm, kScopeLlm,
+          Style::kOpenAiResponses},
     Route{"POST", "/v1/messages", Endpoint::kMessages, Tier::kLlm, kScopeLlm, Style::kAnthropic},
     Route{"GET", "/llm/cache/stats", Endpoint::kCacheStats, Tier::kStandard,
           kScopeStats | kScopeLlm, Style::kLlm},
@@ -92,6 +94,8 @@ std::string_view path_parameter(const Route& route, std::string_view path) {
 Style style_of(std::string_view path, bool has_anthropic_version) {
     if (!path.starts_with("/v1/"))
         return Style::kLlm;
+    if (path.starts_with("/v1/responses"))
+        return Style::kOpenAiResponses;
     return has_anthropic_version || path.starts_with("/v1/messages") ? Style::kAnthropic
                                                                      : Style::kOpenAi;
 }

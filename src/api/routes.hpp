@@ -17,6 +17,7 @@ enum class Tier : std::uint8_t { kNone, kLlm, kStandard };
 enum class Endpoint : std::uint8_t {
     kGenerate,
     kChatCompletions,
+    kResponses,
     kMessages,
     kCacheStats,
     kModels,

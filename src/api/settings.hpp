@@ -32,6 +32,8 @@ struct Settings {
     std::vector<std::string> cors_origins;
     SessionSettings sessions;
     std::uint64_t max_body = 32ULL << 20;
+    /// A stream that is silent for so long gets a comment; 0: none.
+    std::chrono::milliseconds stream_keep_alive{15'000};
     /// What a request may wait for its stores, all of them together.
     std::chrono::microseconds store_budget{250'000};
 };

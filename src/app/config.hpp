@@ -57,6 +57,7 @@ struct ServerConfig {
     std::uint64_t max_body = 32ULL << 20;
     std::uint64_t memory = 512ULL << 20;
     std::uint32_t max_connections = 50'000;
+    milliseconds stream_keep_alive{15'000}; // 0: none
     milliseconds head_timeout{10'000};
     milliseconds body_timeout{60'000};
     milliseconds idle_timeout{75'000};

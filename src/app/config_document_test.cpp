@@ -109,6 +109,7 @@ TEST(ConfigDocument, DefaultsAreThoseOfTheStructures) {
     EXPECT_EQ(duration(defaults["server.body_timeout"]), unset.server.body_timeout);
     EXPECT_EQ(duration(defaults["server.idle_timeout"]), unset.server.idle_timeout);
     EXPECT_EQ(duration(defaults["server.write_timeout"]), unset.server.write_timeout);
+    EXPECT_EQ(duration(defaults["server.stream_keep_alive"]), unset.server.stream_keep_alive);
     EXPECT_EQ(duration(defaults["server.drain"]), unset.server.drain);
     EXPECT_EQ(size(defaults["server.max_body"]), unset.server.max_body);
     EXPECT_EQ(size(defaults["server.memory"]), unset.server.memory);

@@ -113,6 +113,12 @@ constexpr KeySpec<Draft> kFileKeys[] = {
      [](Reader& r, const Node& n, Draft& d) {
          r.read(n, d.config.server.write_timeout, kTimeout);
      }},
+    {"server.stream_keep_alive", "duration", "15s",
+     "A stream that is silent for so long gets a comment, also before a slow provider's first "
+     "byte; 0s: none.",
+     [](Reader& r, const Node& n, Draft& d) {
+         r.read(n, d.config.server.stream_keep_alive, {milliseconds(0), hours(1)});
+     }},
     {"server.drain", "duration", "30s", "At a stop: how long what is under way may take.",
      [](Reader& r, const Node& n, Draft& d) {
          r.read(n, d.config.server.drain, {milliseconds(0), hours(24)});

@@ -167,6 +167,7 @@ std::shared_ptr<const api::Settings> Larder::make_settings(const Config& config)
     settings->trusted_proxies = config.server.trusted_proxies;
     settings->cors_origins = config.server.cors_origins;
     settings->max_body = config.server.max_body;
+    settings->stream_keep_alive = config.server.stream_keep_alive;
     settings->store_budget = Stores::budget(config);
     settings->sessions = {
         .lifetime = {.ttl = config.sessions.ttl, .max_age = config.sessions.max_age},

@@ -62,7 +62,7 @@ struct Entry {
     ExactBytes body; // JSON body or SSE events, as the provider sent them
 
     /// Client forms that may be kept; what each index means is the API's business.
-    static constexpr std::size_t kForms = 8;
+    static constexpr std::size_t kForms = 16;
     /// The wire form at `index`, or null. Valid as long as the entry. Waits for nobody.
     [[nodiscard]] const WireForm* wire_form(std::size_t index) const noexcept;
     /// Keeps a wire form that was made on first need; when two threads make the same, the first

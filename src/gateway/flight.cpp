@@ -19,9 +19,9 @@ constexpr std::size_t kBlockOverhead = 128; // bookkeeping of one block
 } // namespace
 
 Flight::Flight(Executor producer, MemoryBudget& budget, std::size_t joinable_bytes,
-               bool outlives_followers)
+               bool outlives_followers, protocol::Dialect dialect)
     : producer_(producer), joinable_bytes_(joinable_bytes), outlives_followers_(outlives_followers),
-      room_(producer), share_(budget) {}
+      dialect_(dialect), room_(producer), share_(budget) {}
 
 std::shared_ptr<Flight::Follower> Flight::follow(Executor executor, std::size_t cursor) {
     auto follower = std::make_shared<Follower>(executor);

@@ -71,7 +71,10 @@ public:
     /// `joinable_bytes`: what a stream may hold and still be joined. `outlives_followers`: nobody
     /// has to wait for it.
     Flight(Executor producer, MemoryBudget& budget, std::size_t joinable_bytes,
-           bool outlives_followers);
+           bool outlives_followers, protocol::Dialect dialect);
+
+    /// Of the provider's stream.
+    [[nodiscard]] protocol::Dialect dialect() const { return dialect_; }
 
     // Followers' side, any thread.
     /// nullptr when it can't be joined any more. `cursor`: how many blocks it has had already.
@@ -110,6 +113,7 @@ private:
     Executor producer_;
     const std::size_t joinable_bytes_;
     const bool outlives_followers_;
+    const protocol::Dialect dialect_;
     std::function<void()> abandoned_; // producer's thread only
     async::Signal room_;              // producer's thread only
 

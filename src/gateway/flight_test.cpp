@@ -48,7 +48,8 @@ struct FlightTest : testing::Test {
     MemoryBudget budget{64 * kMiB};
 
     std::shared_ptr<Flight> make(std::size_t joinable = 10 * kMiB, bool outlives = false) {
-        return std::make_shared<Flight>(executor, budget, joinable, outlives);
+        return std::make_shared<Flight>(executor, budget, joinable, outlives,
+                                        protocol::Dialect::kOpenAiChat);
     }
     void run() {
         context.restart();
@@ -240,7 +241,7 @@ TEST_F(FlightTest, TheProducerGoesOnWhenEverybodyHasLeft) {
 TEST_F(FlightTest, SaysWhenTheBudgetIsUsedUpAndGivesBackWhatItHeld) {
     MemoryBudget small(10'000);
     {
-        Flight flight(executor, small, kMiB, false);
+        Flight flight(executor, small, kMiB, false, protocol::Dialect::kOpenAiChat);
         const auto follower = flight.follow(executor);
         ASSERT_TRUE(flight.append(block(std::string(4000, 'x'))));
         const auto refused = flight.append(block(std::string(20'000, 'x')));
@@ -296,8 +297,9 @@ void hammer(const Hammering& how) {
     for (int i = 0; i < how.count; ++i)
         whole += part + std::to_string(i) + ';';
     for (int round = 0; round < 20; ++round) {
-        const auto flight = std::make_shared<Flight>(runtime.context(0).get_executor(), budget,
-                                                     how.joinable, false);
+        const auto flight =
+            std::make_shared<Flight>(runtime.context(0).get_executor(), budget, how.joinable, false,
+                                     protocol::Dialect::kOpenAiChat);
         std::vector<std::promise<std::string>> results(6);
         Followers followers;
         for (std::size_t i = 0; i < results.size(); ++i)

@@ -5,10 +5,9 @@
 #include "gateway/fleet.hpp"
 #include "gateway/gateway.hpp"
 #include "gateway/make_entry.hpp"
+#include "gateway/provider_reply.hpp"
 #include "gateway/stream_pump.hpp"
 #include "provider/caller.hpp"
-
-#include <array>
 
 namespace larder::gateway {
 namespace {
@@ -16,94 +15,6 @@ namespace {
 constexpr std::size_t kLargestPlain = 64ULL << 20; // of an answer that is read as a whole
 /// How long a provider may take to end its body after the answer's own end.
 constexpr std::chrono::milliseconds kAfterTheEnd{1000};
-constexpr std::size_t kLargestError = 1ULL << 20;
-
-/// The provider's fields that come through to the client.
-http::OwnedFields kept_fields(const http::Fields& fields, int status) {
-    static constexpr std::array<std::string_view, 5> kNames{
-        "request-id", "retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms"};
-    http::OwnedFields kept;
-    for (const http::Field& field : fields) {
-        for (const std::string_view name : kNames) {
-            const bool is_for_errors =
-                name.starts_with("retry-after"); // Anthropic sends it with a 200
-            if (text::equals_ignoring_case(field.name, name) && (status != 200 || !is_for_errors))
-                kept.emplace_back(name, field.value);
-        }
-        if (text::equals_ignoring_case(field.name, "x-request-id"))
-            kept.emplace_back("x-larder-upstream-request-id", field.value);
-    }
-    return kept;
-}
-
-/// A provider's error text, without anything that looks like a key, and without ours.
-std::string masked(const Prepared& prepared, std::string_view text) {
-    std::string result = protocol::mask_secrets(text);
-    const std::string& key = prepared.target.provider->api_key;
-    constexpr std::size_t kShortest = 4; // a shorter one is no secret, and stands everywhere
-    if (key.size() < kShortest)
-        return result;
-    for (std::size_t at = result.find(key); at != std::string::npos; at = result.find(key, at + 3))
-        result.replace(at, key.size(), "***");
-    return result;
-}
-
-/// Masks the strings of `value` also where they are escaped, so that no decoder brings a key back.
-void mask_strings(const Prepared& prepared, json::Value value, json::Patch& patch) {
-    if (const auto text = value.as_string()) {
-        const std::string hidden = masked(prepared, *text);
-        if (hidden == *text)
-            return;
-        std::string written;
-        json::write_string(written, hidden);
-        patch.replace(value.begin(), value.end(), std::move(written));
-    }
-    value.for_each_member([&](std::string_view, json::Value member) {
-        mask_strings(prepared, member, patch);
-        return true;
-    });
-    value.for_each_element([&](json::Value element) {
-        mask_strings(prepared, element, patch);
-        return true;
-    });
-}
-
-std::string masked_body(const Prepared& prepared, std::string_view body) {
-    const auto document = json::parse(body, {.depth = 64, .bytes = kLargestError, .nodes = 50'000});
-    if (!document)
-        return masked(prepared, body);
-    json::Patch patch;
-    mask_strings(prepared, document->root(), patch);
-    return patch.apply(body);
-}
-
-bool is_json(std::string_view content_type) {
-    return content_type.empty() || text::lower(content_type).contains("json");
-}
-
-bool is_event_stream(std::string_view content_type) {
-    return text::lower(content_type).starts_with("text/event-stream");
-}
-
-/// Reads a whole body of at most `most` bytes.
-Task<Result<std::string>> read_whole(provider::ProviderCall& call, BudgetShare& share,
-                                     std::size_t most) {
-    std::string body;
-    std::size_t counted = 0;
-    while (true) {
-        auto more = co_await call.read(body);
-        if (!more)
-            co_return std::unexpected(std::move(more).error());
-        if (!*more)
-            co_return body;
-        if (body.size() > most)
-            co_return fail(ErrorCode::kProviderUnreadable, "the provider's answer is larger than " +
-                                                               std::to_string(most) + " bytes");
-        if (!share.grow(body.size() - counted))
-            co_return fail(ErrorCode::kOverloaded, "too many bytes are in flight");
-        counted = body.size();
-    }
-}
 
 Task<Result<void>> read_plain(provider::ProviderCall& call, MemoryBudget& budget,
                               const Prepared& prepared, const Clock& clock, FlightEnd& end) {
@@ -114,14 +25,13 @@ Task<Result<void>> read_plain(provider::ProviderCall& call, MemoryBudget& budget
         co_return std::unexpected(std::move(body).error());
     if (!is_json(content_type))
         co_return unreadable(prepared, "its content type is not JSON");
-    auto answer = protocol::read_answer(prepared.target.provider->dialect, *body);
+    auto answer = protocol::read_answer(prepared.dialect, *body);
     if (!answer && answer.error().code == ErrorCode::kProviderRejected)
         co_return std::unexpected(
             std::move(answer).error().with("provider " + prepared.target.provider->name));
     if (answer) {
         end.answer = *std::move(answer);
-    } else if (prepared.form == ClientForm::kLlmPlain || prepared.form == ClientForm::kLlmStream ||
-               !json::parse(*body)) {
+    } else if (!is_native(prepared.form) || !json::parse(*body)) {
         co_return unreadable(prepared, answer.error().message);
     }
     end.entry = make_entry(prepared, clock.epoch_ms(), *body, cache::PrimaryForm::kPlain,
@@ -169,7 +79,7 @@ Task<Result<void>> read_rejection(provider::ProviderCall& call, MemoryBudget& bu
         co_return std::unexpected(std::move(body).error());
     end.provider_status = status;
     end.provider_content_type = content_type;
-    end.provider_body = masked_body(prepared, *body);
+    end.provider_body = masked_body(*prepared.target.provider, *body);
     co_return Result<void>();
 }
 
@@ -230,7 +140,7 @@ Task<void> Gateway::ask(std::shared_ptr<Flight> flight, const Prepared& prepared
         auto outcome = co_await fetch(call, *flight, prepared, end);
         if (!outcome) {
             end.error = std::move(outcome).error();
-            end.error->message = masked(prepared, end.error->message);
+            end.error->message = masked(*prepared.target.provider, end.error->message);
         }
     } catch (const std::exception&) {
         end.entry = nullptr;

@@ -185,8 +185,8 @@ Gateway::Joined Gateway::join(Prepared prepared, const Directives& directives, C
     }
     const bool outlives =
         prepared.settings->cache.on_disconnect == OnDisconnect::kFinish && prepared.may_keep;
-    auto fresh = std::make_shared<Flight>(executor, parts_.budget,
-                                          prepared.settings->cache.max_entry, outlives);
+    auto fresh = std::make_shared<Flight>(
+        executor, parts_.budget, prepared.settings->cache.max_entry, outlives, prepared.dialect);
     if (!prepared.may_join) {
         auto follower = fresh->follow(executor);
         async::spawn("flight", executor, fly(fresh, std::move(prepared), {}));

@@ -49,7 +49,8 @@ struct Inquiry {
 struct Prepared {
     std::shared_ptr<const Settings> settings;
     protocol::Call call;
-    provider::Target target; // points into `settings`
+    provider::Target target;                                    // points into `settings`
+    protocol::Dialect dialect = protocol::Dialect::kOpenAiChat; // in which the provider is asked
     std::string upstream_body;
     std::string upstream_path;
     http::OwnedFields upstream_fields;

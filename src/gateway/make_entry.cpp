@@ -42,7 +42,7 @@ cache::EntryPtr make_entry(const Prepared& prepared, std::int64_t now_ms, std::s
     entry->provider = prepared.target.provider->name;
     entry->model = prepared.target.model;
     entry->generations = prepared.generations;
-    entry->dialect = static_cast<std::uint8_t>(prepared.target.provider->dialect);
+    entry->dialect = static_cast<std::uint8_t>(prepared.dialect);
     entry->form = form;
     entry->body = body;
     if (answer != nullptr) {

@@ -1,5 +1,6 @@
 // From a client's request to the effective upstream request and its key.
 #include "base/text.hpp"
+#include "convert/convert.hpp"
 #include "gateway/gateway.hpp"
 
 #include <algorithm>
@@ -12,15 +13,9 @@ using protocol::Dialect;
 constexpr std::string_view kAnthropicVersion = "2023-06-01";
 
 std::string_view api_name(Dialect dialect) {
-    switch (dialect) {
-    case Dialect::kLlm:
+    if (dialect == Dialect::kLlm)
         return "llm";
-    case Dialect::kOpenAiChat:
-        return "openai";
-    case Dialect::kAnthropicMessages:
-        return "anthropic";
-    }
-    return "llm";
+    return dialect == Dialect::kAnthropicMessages ? "anthropic" : "openai";
 }
 
 bool matches(const CacheRule& rule, Dialect dialect, const protocol::Call& call,
@@ -58,8 +53,11 @@ void apply_rules(Prepared& prepared, Dialect dialect, const Directives& directiv
     prepared.may_read = cacheable && mode == RuleMode::kOn && !directives.no_cache;
 }
 
+/// The client's fields mean something to a provider of its own API only.
 http::OwnedFields upstream_fields(Dialect upstream, const Inquiry& inquiry) {
-    http::OwnedFields fields = inquiry.forwarded;
+    http::OwnedFields fields;
+    if (upstream == inquiry.dialect)
+        fields = inquiry.forwarded;
     if (upstream == Dialect::kAnthropicMessages) {
         const bool has_version = std::ranges::any_of(
             fields, [](const auto& field) { return field.first == "anthropic-version"; });
@@ -69,12 +67,26 @@ http::OwnedFields upstream_fields(Dialect upstream, const Inquiry& inquiry) {
     return fields;
 }
 
-std::string upstream_path(Dialect upstream, std::string_view query) {
-    std::string path =
-        upstream == Dialect::kAnthropicMessages ? "/v1/messages" : "/chat/completions";
-    if (!query.empty())
-        (path += '?') += query;
+std::string upstream_path(const Prepared& prepared, const Inquiry& inquiry, bool stream) {
+    std::string path = protocol::path_of(prepared.dialect, prepared.target.model, stream);
+    if (!inquiry.query.empty() && prepared.dialect == inquiry.dialect)
+        (path += '?') += inquiry.query;
     return path;
+}
+
+/// The request in the dialect of its provider.
+Result<std::string> upstream_body(const Prepared& prepared, const Inquiry& inquiry,
+                                  const json::Document& body) {
+    const Dialect from = inquiry.dialect;
+    const Dialect to = prepared.dialect;
+    const std::string& model = prepared.target.model;
+    if (from == to || (from == Dialect::kLlm && to != Dialect::kGemini))
+        return protocol::write_request(from, body, to, prepared.call, model,
+                                       prepared.target.provider->ask_usage);
+    if (convert::can_convert(from, to))
+        return convert::write_request(from, body, to, prepared.call, model);
+    return fail_field("model", "the provider of this model, " + prepared.target.provider->name +
+                                   ", has no " + std::string(protocol::name_of(from)));
 }
 
 llm::Fingerprint make_key(const Prepared& prepared, const Inquiry& inquiry,
@@ -88,12 +100,12 @@ llm::Fingerprint make_key(const Prepared& prepared, const Inquiry& inquiry,
         key.add("user", inquiry.user);
     key.add("upstream", prepared.target.provider->cache_identity);
     key.add("method", "POST");
-    key.add("path", prepared.upstream_path);
+    key.add("path", upstream_path(prepared, inquiry, false));
     for (const auto& [name, value] : prepared.upstream_fields)
         key.add(name, value);
     if (!inquiry.directives.variant.empty())
         key.add("variant", inquiry.directives.variant);
-    protocol::add_to_fingerprint(key, prepared.target.provider->dialect, effective_body);
+    protocol::add_to_fingerprint(key, prepared.dialect, effective_body);
     return key.finish();
 }
 
@@ -117,12 +129,11 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
     const provider::Provider& provider = *prepared.target.provider;
     if (prepared.call.bypass.empty()) // also for a model behind a name of the operator's own
         prepared.call.bypass = protocol::bypass_reason_of_model(prepared.target.model);
-    LARDER_TRY(prepared.upstream_body,
-               protocol::write_request(inquiry.dialect, body, provider.dialect, prepared.call,
-                                       prepared.target.model, provider.ask_usage));
-    prepared.form = form_for(inquiry.dialect, prepared.call);
-    prepared.upstream_path = upstream_path(provider.dialect, inquiry.query);
-    prepared.upstream_fields = upstream_fields(provider.dialect, inquiry);
+    prepared.dialect = protocol::upstream_dialect(inquiry.dialect, provider.dialect);
+    LARDER_TRY(prepared.upstream_body, upstream_body(prepared, inquiry, body));
+    prepared.form = form_for(inquiry.dialect, prepared.dialect, prepared.call);
+    prepared.upstream_path = upstream_path(prepared, inquiry, prepared.call.stream);
+    prepared.upstream_fields = upstream_fields(prepared.dialect, inquiry);
     prepared.name_space = inquiry.name_space;
     prepared.looked_up_ms = parts_.clock.epoch_ms();
     if (inquiry.directives.max_age_s)
@@ -133,7 +144,7 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
     prepared.generations = generations_of(prepared.name_space, prepared.target.model);
     // The client's own document serves as the effective one unless more was changed than what the
     // key leaves out.
-    if (inquiry.dialect == provider.dialect && prepared.call.model == prepared.target.model) {
+    if (inquiry.dialect == prepared.dialect && prepared.call.model == prepared.target.model) {
         prepared.key = make_key(prepared, inquiry, body.root());
     } else {
         LARDER_TRY(const json::Document effective, json::parse(prepared.upstream_body));

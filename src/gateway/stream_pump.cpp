@@ -15,7 +15,7 @@ constexpr std::size_t kLargestStream = 256ULL << 20;
 StreamPump::StreamPump(Flight& flight, const Prepared& prepared, MemoryBudget& budget,
                        http::OwnedFields fields)
     : flight_(flight), share_(budget), fields_(std::move(fields)), prepared_(prepared),
-      reader_(protocol::make_stream_reader(prepared.target.provider->dialect)) {}
+      reader_(protocol::make_stream_reader(prepared.dialect)) {}
 
 Result<void> StreamPump::pump() {
     std::size_t used = 0;
@@ -66,8 +66,7 @@ Result<void> StreamPump::take(std::string raw) {
                 std::move(text).error().with("provider " + prepared_.target.provider->name));
         block.text += *text;
         block.usage_only =
-            block.usage_only ||
-            !protocol::is_for_client(prepared_.target.provider->dialect, event, false);
+            block.usage_only || !protocol::is_for_client(prepared_.dialect, event, false);
     }
     if (!truncated_ && all_.size() + raw.size() <= prepared_.settings->cache.max_entry)
         all_ += raw;

@@ -101,7 +101,8 @@ struct FlightTableTest : testing::Test {
     MemoryBudget budget{1 << 20};
     FlightTable table;
     std::shared_ptr<Flight> fresh(std::size_t joinable = 1000) {
-        return std::make_shared<Flight>(executor, budget, joinable, false);
+        return std::make_shared<Flight>(executor, budget, joinable, false,
+                                        protocol::Dialect::kOpenAiChat);
     }
 };
 

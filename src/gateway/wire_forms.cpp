@@ -22,6 +22,30 @@ Result<std::unique_ptr<protocol::StreamReader>> read_stream(const cache::Entry& 
     return reader;
 }
 
+Result<std::string> make_plain(const cache::Entry& entry) {
+    if (entry.form == cache::PrimaryForm::kPlain)
+        return std::string(entry.body.view());
+    LARDER_TRY(const auto reader, read_stream(entry));
+    return reader->to_plain();
+}
+
+/// The client's dialect of a converted form.
+Dialect client_of(ClientForm form) {
+    return form == ClientForm::kMessagesPlain || form == ClientForm::kMessagesStream
+               ? Dialect::kAnthropicMessages
+               : Dialect::kOpenAiChat;
+}
+
+Result<std::string> make_converted(const cache::Entry& entry, ClientForm form) {
+    LARDER_TRY(const std::string plain, make_plain(entry));
+    LARDER_TRY(std::string converted,
+               convert::write_answer(dialect_of(entry), plain, client_of(form)));
+    if (!is_stream(form))
+        return converted;
+    return protocol::plain_to_stream(client_of(form), converted,
+                                     form == ClientForm::kChatStreamWithUsage);
+}
+
 Result<std::string> make_llm_body(const cache::Entry& entry, bool stream, bool cached) {
     LARDER_TRY(const auto answer, read_entry(entry));
     std::string reply = make_llm_reply(entry, answer, cached);
@@ -47,9 +71,16 @@ std::string make_llm_reply(const cache::Entry& entry, const protocol::Answer& an
                                                    .request_id = {}});
 }
 
-ClientForm form_for(Dialect client, const protocol::Call& call) {
+ClientForm form_for(Dialect client, Dialect upstream, const protocol::Call& call) {
     if (client == Dialect::kLlm)
         return call.stream ? ClientForm::kLlmStream : ClientForm::kLlmPlain;
+    if (client != upstream && client == Dialect::kAnthropicMessages)
+        return call.stream ? ClientForm::kMessagesStream : ClientForm::kMessagesPlain;
+    if (client != upstream) {
+        if (!call.stream)
+            return ClientForm::kChatPlain;
+        return call.include_usage ? ClientForm::kChatStreamWithUsage : ClientForm::kChatStream;
+    }
     if (!call.stream)
         return ClientForm::kNativePlain;
     return call.include_usage ? ClientForm::kNativeStreamWithUsage : ClientForm::kNativeStream;
@@ -69,19 +100,26 @@ Result<std::string> make_body(const cache::Entry& entry, ClientForm form, bool c
         return make_llm_body(entry, false, cached);
     case ClientForm::kLlmStream:
         return make_llm_body(entry, true, cached);
-    case ClientForm::kNativePlain: {
-        if (entry.form == cache::PrimaryForm::kPlain)
-            return std::string(entry.body.view());
-        LARDER_TRY(const auto reader, read_stream(entry));
-        return reader->to_plain();
-    }
+    case ClientForm::kNativePlain:
+        return make_plain(entry);
     case ClientForm::kNativeStream:
     case ClientForm::kNativeStreamWithUsage:
         if (entry.form == cache::PrimaryForm::kStream)
             return protocol::stream_for_client(dialect_of(entry), entry.body, with_usage);
         return protocol::plain_to_stream(dialect_of(entry), entry.body, with_usage);
+    case ClientForm::kChatPlain:
+    case ClientForm::kMessagesPlain:
+    case ClientForm::kChatStream:
+    case ClientForm::kChatStreamWithUsage:
+    case ClientForm::kMessagesStream:
+        return make_converted(entry, form);
     }
     return fail(ErrorCode::kInternal, "an unknown client form");
+}
+
+std::unique_ptr<convert::StreamConverter> make_converter(Dialect upstream, ClientForm form) {
+    return convert::make_stream_converter(upstream, client_of(form),
+                                          form == ClientForm::kChatStreamWithUsage);
 }
 
 std::string_view content_type_of(ClientForm form) {

@@ -4,6 +4,7 @@
 
 #include "base/result.hpp"
 #include "cache/entry.hpp"
+#include "convert/convert.hpp"
 #include "protocol/protocol.hpp"
 
 #include <cstdint>
@@ -18,12 +19,30 @@ enum class ClientForm : std::uint8_t {
     kNativePlain = 2,
     kNativeStream = 3, // without OpenAI's usage chunk
     kNativeStreamWithUsage = 4,
+    kChatPlain = 5, // OpenAI's chat completions, of a provider that speaks another dialect
+    kChatStream = 6,
+    kChatStreamWithUsage = 7,
+    kMessagesPlain = 8, // Anthropic's messages, likewise
+    kMessagesStream = 9,
 };
 
-ClientForm form_for(protocol::Dialect client, const protocol::Call& call);
+/// What a client of `client` wants of a provider that is asked in `upstream`.
+ClientForm form_for(protocol::Dialect client, protocol::Dialect upstream,
+                    const protocol::Call& call);
 [[nodiscard]] constexpr bool is_stream(ClientForm form) {
-    return form != ClientForm::kLlmPlain && form != ClientForm::kNativePlain;
+    return form != ClientForm::kLlmPlain && form != ClientForm::kNativePlain &&
+           form != ClientForm::kChatPlain && form != ClientForm::kMessagesPlain;
 }
+/// Whether the client gets the provider's own bytes.
+[[nodiscard]] constexpr bool is_native(ClientForm form) {
+    return form >= ClientForm::kNativePlain && form <= ClientForm::kNativeStreamWithUsage;
+}
+[[nodiscard]] constexpr bool is_converted(ClientForm form) {
+    return form >= ClientForm::kChatPlain;
+}
+/// Puts a provider's stream into the form of one client, as it comes; only of a converted form.
+std::unique_ptr<convert::StreamConverter> make_converter(protocol::Dialect upstream,
+                                                         ClientForm form);
 
 /// The answer's text and figures, from either primary form.
 Result<protocol::Answer> read_entry(const cache::Entry& entry);

@@ -121,13 +121,15 @@ TEST(WireForms, OfAnEntryThatCantBeReadAreErrors) {
 
 TEST(WireForms, FollowTheClientsDialectAndItsWishForAStream) {
     protocol::Call call;
-    EXPECT_EQ(form_for(Dialect::kLlm, call), ClientForm::kLlmPlain);
-    EXPECT_EQ(form_for(Dialect::kOpenAiChat, call), ClientForm::kNativePlain);
+    EXPECT_EQ(form_for(Dialect::kLlm, Dialect::kOpenAiChat, call), ClientForm::kLlmPlain);
+    EXPECT_EQ(form_for(Dialect::kOpenAiChat, Dialect::kOpenAiChat, call), ClientForm::kNativePlain);
     call.stream = true;
-    EXPECT_EQ(form_for(Dialect::kLlm, call), ClientForm::kLlmStream);
-    EXPECT_EQ(form_for(Dialect::kAnthropicMessages, call), ClientForm::kNativeStream);
+    EXPECT_EQ(form_for(Dialect::kLlm, Dialect::kOpenAiChat, call), ClientForm::kLlmStream);
+    EXPECT_EQ(form_for(Dialect::kAnthropicMessages, Dialect::kAnthropicMessages, call),
+              ClientForm::kNativeStream);
     call.include_usage = true;
-    EXPECT_EQ(form_for(Dialect::kOpenAiChat, call), ClientForm::kNativeStreamWithUsage);
+    EXPECT_EQ(form_for(Dialect::kOpenAiChat, Dialect::kOpenAiChat, call),
+              ClientForm::kNativeStreamWithUsage);
 }
 
 } // namespace

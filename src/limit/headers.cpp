@@ -55,6 +55,8 @@ char* put_lines(char* at, const Rule& rule, const Decision& decision, std::int64
         return at;
     at = put(at, "Retry-After: ");
     at = put(at, retry_after_seconds(decision));
+    at = put(at, "\r\nretry-after-ms: "); // more exact: what the official SDKs look at first
+    at = put(at, std::max<std::int64_t>(decision.retry_after_ms, 1));
     return put(at, "\r\n");
 }
 
@@ -68,7 +70,7 @@ void write_rate_headers(std::string& out, const Rule& rule, const Decision& deci
                         std::int64_t now_ms) {
     if (decision.limit <= 0)
         return;
-    constexpr std::size_t kFixedBytes = 160 + 8 * kNumberBytes;
+    constexpr std::size_t kFixedBytes = 192 + 9 * kNumberBytes;
     const std::size_t before = out.size();
     out.resize_and_overwrite(before + kFixedBytes + 2 * rule.name.size(),
                              [&](char* text, std::size_t) {

@@ -26,7 +26,9 @@ TEST(RateHeaders, SayOnARefusalWhenToComeBackRoundedUp) {
                             .reset_epoch_ms = 1'700'000'060'000,
                             .retry_after_ms = 36'001};
     write_rate_headers(out, {.name = "llm"}, decision, 1'700'000'000'000);
-    EXPECT_TRUE(out.ends_with("RateLimit: \"llm\";r=0;t=37\r\nRetry-After: 37\r\n")) << out;
+    EXPECT_TRUE(out.ends_with("RateLimit: \"llm\";r=0;t=37\r\nRetry-After: 37\r\n"
+                              "retry-after-ms: 36001\r\n"))
+        << out;
 }
 
 TEST(RateHeaders, NeverSayZeroSecondsOnARefusal) {

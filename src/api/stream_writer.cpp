@@ -1,0 +1,119 @@
+#include "api/stream_writer.hpp"
+
+#include <array>
+#include <charconv>
+
+namespace larder::api {
+
+using gateway::ClientForm;
+
+void add_cache_lines(std::string& lines, gateway::Outcome outcome, std::int64_t age_s) {
+    ((lines += "x-larder-cache: ") += gateway::name_of(outcome)) += "\r\nAge: ";
+    std::array<char, 24> digits{};
+    const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), age_s);
+    lines.append(digits.data(), end);
+    lines += "\r\n";
+}
+
+void add_provider_lines(std::string& lines, const http::OwnedFields& fields, Style style) {
+    constexpr std::string_view kOurs = "x-request-id: ";
+    for (const auto& [name, value] : fields) {
+        std::string_view shown = name;
+        if (name == "x-request-id" && style == Style::kLlm)
+            shown = "x-larder-upstream-request-id";
+        else if (name == "x-request-id" && lines.starts_with(kOurs))
+            lines.replace(0, kOurs.size(), "x-larder-request-id: ");
+        (((lines += shown) += ": ") += value) += "\r\n";
+    }
+}
+
+Task<void> StreamWriter::begin(gateway::Outcome outcome, http::OwnedFields fields) {
+    if (std::exchange(begun_, true))
+        co_return;
+    context_.outcome = gateway::name_of(outcome);
+    std::string lines = context_.head_lines;
+    add_cache_lines(lines, outcome, 0);
+    add_provider_lines(lines, fields, context_.style);
+    http::OwnedFields own;
+    own.emplace_back("Content-Type", gateway::content_type_of(form_));
+    own.emplace_back("Cache-Control", "no-cache");
+    co_await context_.exchange.begin_stream(200, std::move(own), lines);
+}
+
+Task<Result<void>>
+StreamWriter::write(std::span<const std::shared_ptr<const gateway::Block>> blocks) {
+    std::string out;
+    Result<void> rendered;
+    for (const auto& block : blocks) {
+        told_ = told_ || !block->comment;
+        if (rendered = render(*block, out); !rendered)
+            break;
+    }
+    if (!out.empty())
+        co_await context_.exchange.write(out);
+    co_return rendered;
+}
+
+Result<void> StreamWriter::render(const gateway::Block& block, std::string& out) {
+    if (block.comment) {
+        out += block.raw;
+    } else if (form_ == ClientForm::kLlmStream) {
+        if (!block.text.empty())
+            protocol::write_llm_delta(out, block.text);
+    } else if (gateway::is_converted(form_)) {
+        return convert(block, out);
+    } else if (!block.usage_only || form_ == ClientForm::kNativeStreamWithUsage) {
+        out += block.raw;
+    }
+    return {};
+}
+
+Result<void> StreamWriter::convert(const gateway::Block& block, std::string& out) {
+    if (!converter_)
+        converter_ = gateway::make_converter(upstream_, form_);
+    events_.clear();
+    LARDER_CHECK(decoder_.feed(block.raw, events_));
+    for (const http::SseEvent& event : events_)
+        LARDER_CHECK(converter_->convert(event, out));
+    return {};
+}
+
+Task<void> StreamWriter::keep_alive() {
+    co_await context_.exchange.write(": keep-alive\n\n");
+}
+
+Task<void> StreamWriter::finish(const gateway::FlightEnd& end, bool saved) {
+    if (!told_) {
+        co_await write_whole(end, saved);
+        co_return;
+    }
+    std::string out;
+    if (form_ == ClientForm::kLlmStream)
+        protocol::write_llm_done(out, gateway::make_llm_reply(*end.entry, *end.answer, saved));
+    else if (converter_)
+        converter_->finish(out);
+    if (!out.empty())
+        co_await context_.exchange.write(out);
+}
+
+/// Ends a stream that has shown nothing but comments: with the whole answer, or as an error.
+Task<void> StreamWriter::write_whole(const gateway::FlightEnd& end, bool saved) {
+    if (!end.entry) {
+        co_await fail_with(
+            {.code = ErrorCode::kProviderRejected,
+             .message = "the provider refused with status " + std::to_string(end.provider_status)});
+        co_return;
+    }
+    const auto body = gateway::make_body(*end.entry, form_, saved);
+    if (!body)
+        co_await fail_with(body.error());
+    else
+        co_await context_.exchange.write(*body);
+}
+
+Task<void> StreamWriter::fail_with(const Error& error) {
+    context_.error_code = name_of(error.code);
+    co_await context_.exchange.write(error_event(context_.style, error, context_.request_id));
+}
+
+} // namespace larder::api

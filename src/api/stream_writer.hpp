@@ -1,0 +1,55 @@
+// A flight's stream as one client gets it: begun with the first block or comment, each block in the
+// client's form, and what ends it. Lives in the frame of the follower's coroutine.
+#pragma once
+
+#include "api/context.hpp"
+#include "convert/convert.hpp"
+#include "gateway/gateway.hpp"
+#include "http/sse.hpp"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace larder::api {
+
+class StreamWriter {
+public:
+    StreamWriter(Context& context, gateway::ClientForm form, protocol::Dialect upstream)
+        : context_(context), form_(form), upstream_(upstream) {}
+
+    /// Sends the head, once. `fields`: the provider's.
+    Task<void> begin(gateway::Outcome outcome, http::OwnedFields fields);
+    /// Sends blocks. An Error is one of the conversion: the stream can't go on.
+    Task<Result<void>> write(std::span<const std::shared_ptr<const gateway::Block>> blocks);
+    /// A comment while nothing else comes.
+    Task<void> keep_alive();
+    /// Sends what ends a whole answer; of one that has shown nothing, all of it.
+    Task<void> finish(const gateway::FlightEnd& end, bool saved);
+    /// Sends an error event of the client's API.
+    Task<void> fail_with(const Error& error);
+
+    [[nodiscard]] bool has_begun() const { return begun_; }
+
+private:
+    Result<void> render(const gateway::Block& block, std::string& out);
+    Result<void> convert(const gateway::Block& block, std::string& out);
+    Task<void> write_whole(const gateway::FlightEnd& end, bool saved);
+
+    Context& context_;
+    gateway::ClientForm form_;
+    protocol::Dialect upstream_;
+    std::unique_ptr<convert::StreamConverter> converter_;
+    http::SseDecoder decoder_;
+    std::vector<http::SseEvent> events_;
+    bool begun_ = false;
+    bool told_ = false; // anything but comments
+};
+
+/// Adds what a provider's reply said in its head. An id of its own takes the place of ours, which
+/// goes as x-larder-request-id then; under /llm it goes beside it.
+void add_provider_lines(std::string& lines, const http::OwnedFields& fields, Style style);
+void add_cache_lines(std::string& lines, gateway::Outcome outcome, std::int64_t age_s);
+
+} // namespace larder::api
