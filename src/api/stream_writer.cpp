@@ -1,5 +1,7 @@
 #include "api/stream_writer.hpp"
 
+#include "gateway/compat.hpp"
+
 #include <array>
 #include <charconv>
 
@@ -13,6 +15,12 @@ void add_cache_lines(std::string& lines, gateway::Outcome outcome, std::int64_t 
     const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), age_s);
     lines.append(digits.data(), end);
     lines += "\r\n";
+}
+
+void add_cache_lines(const Context& context, std::string& lines, gateway::Outcome outcome,
+                     std::int64_t age_s) {
+    add_cache_lines(lines, outcome, age_s);
+    gateway::add_compat_lines(lines, context.settings->gateway->compat, outcome, context.refreshes);
 }
 
 void add_provider_lines(std::string& lines, const http::OwnedFields& fields, Style style) {
@@ -32,7 +40,7 @@ Task<void> StreamWriter::begin(gateway::Outcome outcome, http::OwnedFields field
         co_return;
     context_.outcome = gateway::name_of(outcome);
     std::string lines = context_.head_lines;
-    add_cache_lines(lines, outcome, 0);
+    add_cache_lines(context_, lines, outcome, 0);
     add_provider_lines(lines, fields, context_.style);
     http::OwnedFields own;
     own.emplace_back("Content-Type", gateway::content_type_of(form_));
@@ -42,6 +50,11 @@ Task<void> StreamWriter::begin(gateway::Outcome outcome, http::OwnedFields field
 
 Task<Result<void>>
 StreamWriter::write(std::span<const std::shared_ptr<const gateway::Block>> blocks) {
+    if (blocks.size() == 1 && goes_as_it_is(*blocks.front())) {
+        told_ = told_ || !blocks.front()->comment;
+        co_await context_.exchange.write(blocks.front()->raw);
+        co_return Result<void>();
+    }
     std::string out;
     Result<void> rendered;
     for (const auto& block : blocks) {
@@ -55,17 +68,20 @@ StreamWriter::write(std::span<const std::shared_ptr<const gateway::Block>> block
 }
 
 Result<void> StreamWriter::render(const gateway::Block& block, std::string& out) {
-    if (block.comment) {
+    if (goes_as_it_is(block)) {
         out += block.raw;
     } else if (form_ == ClientForm::kLlmStream) {
         if (!block.text.empty())
             protocol::write_llm_delta(out, block.text);
     } else if (gateway::is_converted(form_)) {
         return convert(block, out);
-    } else if (!block.usage_only || form_ == ClientForm::kNativeStreamWithUsage) {
-        out += block.raw;
     }
     return {};
+}
+
+bool StreamWriter::goes_as_it_is(const gateway::Block& block) const {
+    return block.comment || (gateway::is_native(form_) &&
+                             (!block.usage_only || form_ == ClientForm::kNativeStreamWithUsage));
 }
 
 Result<void> StreamWriter::convert(const gateway::Block& block, std::string& out) {

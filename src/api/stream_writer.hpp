@@ -33,6 +33,7 @@ public:
     [[nodiscard]] bool has_begun() const { return begun_; }
 
 private:
+    [[nodiscard]] bool goes_as_it_is(const gateway::Block& block) const;
     Result<void> render(const gateway::Block& block, std::string& out);
     Result<void> convert(const gateway::Block& block, std::string& out);
     Task<void> write_whole(const gateway::FlightEnd& end, bool saved);
@@ -51,5 +52,8 @@ private:
 /// goes as x-larder-request-id then; under /llm it goes beside it.
 void add_provider_lines(std::string& lines, const http::OwnedFields& fields, Style style);
 void add_cache_lines(std::string& lines, gateway::Outcome outcome, std::int64_t age_s);
+/// The same in the fields of the gateways that the settings are compatible with, too.
+void add_cache_lines(const Context& context, std::string& lines, gateway::Outcome outcome,
+                     std::int64_t age_s);
 
 } // namespace larder::api

@@ -91,6 +91,10 @@ private:
 /// what is over `limits` (kTooLarge for those).
 Result<Document> parse(std::string_view text, const Limits& limits = {});
 
+/// How many bytes of `text` stand before its first `"`, when all of them are characters of a JSON
+/// string that need no escape: valid UTF-8, no control character, no `\`; else npos.
+std::size_t plain_string_length(std::string_view text);
+
 /// Appends `text` as a JSON string with its quotes; control characters, `"` and `\` escaped, all
 /// else as it is.
 void write_string(std::string& out, std::string_view text);

@@ -440,4 +440,19 @@ Result<Document> parse(std::string_view text, const Limits& limits) {
     return document;
 }
 
+std::size_t plain_string_length(std::string_view text) {
+    const std::size_t length = text.find('"');
+    if (length == std::string_view::npos)
+        return length;
+    bool is_ascii = true;
+    bool is_plain = true;
+    for (const char c : text.substr(0, length)) { // without a branch, for the vectoriser
+        const auto byte = static_cast<unsigned char>(c);
+        is_plain &= byte >= 0x20 && byte != '\\';
+        is_ascii &= byte < 0x80;
+    }
+    is_plain = is_plain && (is_ascii || simdjson::validate_utf8(text.data(), length));
+    return is_plain ? length : std::string_view::npos;
+}
+
 } // namespace larder::json

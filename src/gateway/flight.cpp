@@ -167,6 +167,16 @@ bool Flight::is_abandoned() const {
 
 /// Notifies all who wait: one posted call per thread. Unlocks.
 void Flight::wake(std::unique_lock<std::mutex>& lock) {
+    if (followers_.size() == 1) { // as most often
+        auto follower = followers_.front();
+        const bool waits = std::exchange(follower->waiting, false);
+        lock.unlock();
+        if (waits) {
+            const Executor executor = follower->signal.executor();
+            asio::post(executor, [follower = std::move(follower)] { follower->signal.resume(); });
+        }
+        return;
+    }
     std::map<asio::execution_context*, std::vector<std::shared_ptr<Follower>>> by_thread;
     for (const auto& follower : followers_) {
         if (std::exchange(follower->waiting, false))

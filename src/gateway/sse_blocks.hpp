@@ -11,7 +11,9 @@ namespace larder::gateway {
 /// block.
 inline std::size_t sse_block_length(std::string_view bytes, std::size_t& line_begin) {
     while (true) {
-        const std::size_t at = bytes.find_first_of("\r\n", line_begin);
+        std::size_t at = bytes.find('\n', line_begin);
+        const std::size_t carriage = bytes.substr(0, at).find('\r', line_begin);
+        at = carriage == std::string_view::npos ? at : carriage;
         if (at == std::string_view::npos)
             return 0;
         std::size_t next = at + 1;

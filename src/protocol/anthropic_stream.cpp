@@ -1,6 +1,7 @@
 // Reads the events of Anthropic's messages and puts the plain message together. Usage reports are
 // cumulative and meet member by member; a delta of an unknown type is joined into its block.
 #include "protocol/answer.hpp"
+#include "protocol/repeated_event.hpp"
 #include "protocol/tree.hpp"
 
 namespace larder::protocol {
@@ -27,6 +28,8 @@ public:
 
 private:
     Result<std::string> read_event(std::string_view type, Cursor root);
+    std::string add_piece(std::string_view piece);
+    void learn(std::string_view data, Cursor root);
     Result<void> start_message(Cursor root);
     Result<std::string> start_block(Cursor root);
     Result<std::string> read_delta(Cursor root);
@@ -38,11 +41,16 @@ private:
     Answer answer_;
     Tree message_; // null before message_start
     std::vector<Block> blocks_;
+    RepeatedEvent repeated_; // a delta that adds to this member of that block
+    std::string repeated_member_;
+    std::size_t repeated_block_ = 0;
 };
 
 Result<std::string> AnthropicStreamReader::read(const http::SseEvent& event) {
     if (answer_.ended || event.data.empty() || event.data == "[DONE]")
         return std::string();
+    if (const auto piece = event.name != "error" ? repeated_.match(event.data) : std::nullopt)
+        return add_piece(*piece);
     const auto document = json::parse(event.data);
     if (!document)
         return unreadable(document.error().message);
@@ -53,7 +61,47 @@ Result<std::string> AnthropicStreamReader::read(const http::SseEvent& event) {
     const auto type = root.find("type");
     if (!type || !type->is_string())
         return unreadable("an event has no type");
-    return read_event(type->string(), root);
+    auto text = read_event(type->string(), root);
+    if (text && type->equals("content_block_delta"))
+        learn(event.data, root);
+    return text;
+}
+
+/// What `read_delta` does with a piece that is known to need no unescaping.
+std::string AnthropicStreamReader::add_piece(std::string_view piece) {
+    Block& block = blocks_[repeated_block_];
+    if (repeated_member_ == "partial_json") {
+        block.input += piece;
+        return {};
+    }
+    block.members.at(repeated_member_).text += piece;
+    if (repeated_member_ != "text")
+        return {};
+    answer_.text += piece;
+    return std::string(piece);
+}
+
+void AnthropicStreamReader::learn(std::string_view data, Cursor root) {
+    repeated_.forget();
+    const Block* block = block_of(root);
+    const auto delta = root.find("delta");
+    if (block == nullptr || delta->size() != 2)
+        return;
+    for (const Member& member : delta->members()) {
+        const bool joins =
+            member.name == "text" || member.name == "thinking" || member.name == "partial_json";
+        if (!joins || !member.value.is_string())
+            continue;
+        const Tree* whole = block->members.find(member.name);
+        const Tree* type = block->members.find("type");
+        const bool is_text = type != nullptr && type->text == "\"text\"";
+        const bool is_tree = whole != nullptr && whole->kind == Tree::Kind::kText;
+        if (member.name != "partial_json" && (!is_tree || (member.name == "text" && !is_text)))
+            return;
+        repeated_member_ = member.name;
+        repeated_block_ = static_cast<std::size_t>(block - blocks_.data());
+        repeated_.learn(data, member.value.characters(), {});
+    }
 }
 
 Result<std::string> AnthropicStreamReader::read_event(std::string_view type, Cursor root) {

@@ -132,8 +132,10 @@ void write_choice(ChunkWriter& writer, const ChoiceMembers& members) {
 }
 
 bool is_usage_chunk(std::string_view data) {
-    if (data.find("\"usage\"") == std::string_view::npos)
-        return false;
+    constexpr std::string_view kName = "\"usage\"";
+    const std::size_t name = data.find(kName);
+    if (name == std::string_view::npos || data.substr(name + kName.size()).starts_with(":null"))
+        return false; // as in most chunks
     const auto document = json::parse(data);
     if (!document)
         return false;

@@ -3,6 +3,7 @@
 // member by member; `delta` becomes `message` by the rules of Merge::kDelta; `logprobs` arrays are
 // appended; `obfuscation` is padding and dropped.
 #include "protocol/answer.hpp"
+#include "protocol/repeated_event.hpp"
 #include "protocol/tree.hpp"
 
 #include <algorithm>
@@ -35,6 +36,7 @@ public:
 
 private:
     Result<std::string> read_chunk(Cursor root);
+    void learn(std::string_view data, Cursor root);
     void read_top(const Member& member);
     Result<void> read_choice(Cursor choice, std::int64_t position, std::string& text);
     void read_message(Choice& choice, Cursor message, bool is_whole, std::string& text);
@@ -45,7 +47,28 @@ private:
     Answer answer_;
     Tree top_ = Tree::object(); // `choices` and `usage` hold their places
     std::vector<Choice> choices_;
+    RepeatedEvent repeated_; // a chunk that only adds to the content of ...
+    std::size_t repeated_choice_ = 0;
 };
+
+/// The one member of a chunk that may differ from chunk to chunk: a delta's content, where nothing
+/// else in the chunk means anything the second time.
+std::optional<Cursor> only_content_of(Cursor choice) {
+    std::optional<Cursor> content;
+    for (const Member& member : choice.members()) {
+        if (member.name == "delta") {
+            for (const Member& piece : member.value.members()) {
+                if (piece.name == "content" && piece.value.is_string())
+                    content = piece.value;
+                else if (piece.name != "role" && !piece.value.is_null())
+                    return std::nullopt;
+            }
+        } else if (member.name != "index" && !member.value.is_null()) {
+            return std::nullopt;
+        }
+    }
+    return content;
+}
 
 Result<std::string> OpenAiStreamReader::read(const http::SseEvent& event) {
     if (answer_.ended || event.data.empty())
@@ -53,6 +76,14 @@ Result<std::string> OpenAiStreamReader::read(const http::SseEvent& event) {
     if (event.data == "[DONE]") {
         end();
         return std::string();
+    }
+    if (const auto piece = event.name.empty() ? repeated_.match(event.data) : std::nullopt) {
+        Choice& choice = choices_[repeated_choice_];
+        choice.message.at("content").text += *piece;
+        if (choice.index != 0)
+            return std::string();
+        answer_.text += *piece;
+        return std::string(*piece);
     }
     const auto document = json::parse(event.data);
     if (!document)
@@ -62,7 +93,30 @@ Result<std::string> OpenAiStreamReader::read(const http::SseEvent& event) {
         return provider_error(*error);
     if (event.name == "error")
         return provider_error(root);
-    return read_chunk(root);
+    auto text = read_chunk(root);
+    if (text)
+        learn(event.data, root);
+    return text;
+}
+
+void OpenAiStreamReader::learn(std::string_view data, Cursor root) {
+    repeated_.forget();
+    const auto choices = root.find("choices");
+    if (!choices || !choices->is_array() || choices->size() != 1)
+        return;
+    const Cursor choice = *choices->elements().begin();
+    const auto content = only_content_of(choice);
+    const auto index = choice.find_set("index");
+    const auto kept = std::ranges::find(choices_, index ? index->count() : 0, &Choice::index);
+    if (!content || kept == choices_.end())
+        return;
+    const Tree* whole = kept->message.find("content");
+    if (whole == nullptr || whole->kind != Tree::Kind::kText)
+        return;
+    repeated_choice_ = static_cast<std::size_t>(kept - choices_.begin());
+    const auto padding = root.find("obfuscation");
+    repeated_.learn(data, content->characters(),
+                    padding && padding->is_string() ? padding->characters() : std::string_view());
 }
 
 Result<std::string> OpenAiStreamReader::read_chunk(Cursor root) {
