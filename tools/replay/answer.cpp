@@ -4,6 +4,7 @@
 #include "base/hash.hpp"
 #include "base/text.hpp"
 #include "http/sse.hpp"
+#include "replay/made_responses.hpp"
 
 #include <array>
 #include <cstring>
@@ -32,7 +33,7 @@ std::string number(std::size_t value) {
 }
 
 bool is_openai(Dialect dialect) {
-    return dialect == Dialect::kOpenAiChat;
+    return dialect != Dialect::kAnthropicMessages;
 }
 
 std::string finish_of(Dialect dialect, const AnswerOptions& options) {
@@ -52,19 +53,6 @@ std::string usage_of(Dialect dialect, const AnswerOptions& options) {
     return R"({"input_tokens":)" + in +
            R"(,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":)" +
            out + "}";
-}
-
-/// The text in pieces of a word or so, as models send it.
-std::vector<std::string_view> pieces_of(std::string_view text) {
-    std::vector<std::string_view> pieces;
-    while (!text.empty()) {
-        auto end = text.find(' ', 1);
-        if (end == std::string_view::npos)
-            end = text.size();
-        pieces.push_back(text.substr(0, end));
-        text.remove_prefix(end);
-    }
-    return pieces;
 }
 
 std::string openai_chunk(const AnswerOptions& options, std::string_view choices,
@@ -145,8 +133,12 @@ std::string_view anthropic_error_type(int status) {
         return "permission_error";
     case 404:
         return "not_found_error";
+    case 413:
+        return "request_too_large";
     case 429:
         return "rate_limit_error";
+    case 504:
+        return "timeout_error";
     case 529:
         return "overloaded_error";
     default:
@@ -154,7 +146,25 @@ std::string_view anthropic_error_type(int status) {
     }
 }
 
+std::string_view id_prefix(Dialect dialect) {
+    if (dialect == Dialect::kOpenAiResponses)
+        return "resp_";
+    return is_openai(dialect) ? "chatcmpl-" : "msg_";
+}
+
 } // namespace
+
+std::vector<std::string_view> pieces_of(std::string_view text) {
+    std::vector<std::string_view> pieces;
+    while (!text.empty()) {
+        auto end = text.find(' ', 1);
+        if (end == std::string_view::npos)
+            end = text.size();
+        pieces.push_back(text.substr(0, end));
+        text.remove_prefix(end);
+    }
+    return pieces;
+}
 
 std::string made_up_text(std::string_view seed, std::size_t words) {
     std::string text;
@@ -183,13 +193,15 @@ AnswerOptions made_up_answer(Dialect dialect, json::Value body) {
         options.model = model->as_string().value_or("");
     const std::size_t words = 24 + digest[0] % 24U;
     options.text = "Answer " + name + ": " + made_up_text(canonical, words) + ".";
-    options.id = (is_openai(dialect) ? "chatcmpl-" : "msg_") + name;
+    options.id = std::string(id_prefix(dialect)) + name;
     options.prompt_tokens = 1 + canonical.size() / 4;
     options.output_tokens = words + 3;
     return options;
 }
 
 std::string plain_answer(Dialect dialect, const AnswerOptions& options) {
+    if (dialect == Dialect::kOpenAiResponses)
+        return plain_responses_answer(options);
     const std::string usage =
         options.usage ? R"(,"usage":)" + usage_of(dialect, options) : std::string();
     const std::string finish = quoted(finish_of(dialect, options));
@@ -205,6 +217,8 @@ std::string plain_answer(Dialect dialect, const AnswerOptions& options) {
 }
 
 std::string stream_answer(Dialect dialect, const AnswerOptions& options, bool include_usage) {
+    if (dialect == Dialect::kOpenAiResponses)
+        return stream_responses_answer(options);
     return is_openai(dialect) ? openai_stream(options, include_usage) : anthropic_stream(options);
 }
 
@@ -218,6 +232,12 @@ std::string error_answer(Dialect dialect, int status, std::string_view message) 
 
 std::string error_event(Dialect dialect, std::string_view message) {
     std::string out;
+    if (dialect == Dialect::kOpenAiResponses) {
+        http::write_sse(out, "error",
+                        R"({"type":"error","sequence_number":9,"code":"server_error","message":)" +
+                            quoted(message) + R"(,"param":null})");
+        return out;
+    }
     const std::string data = error_answer(dialect, 500, message);
     http::write_sse(out, is_openai(dialect) ? "" : "error", data);
     return out;

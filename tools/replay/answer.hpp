@@ -23,6 +23,9 @@ struct AnswerOptions {
     bool usage = true;
 };
 
+/// The text in pieces of a word or so, as models send it.
+std::vector<std::string_view> pieces_of(std::string_view text);
+
 /// Words, the same ones for the same seed.
 std::string made_up_text(std::string_view seed, std::size_t words);
 

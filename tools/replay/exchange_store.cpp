@@ -11,9 +11,11 @@ namespace larder::replay {
 namespace {
 
 // From the strictest to the loosest; the order in which they are tried.
-enum class Step : std::uint8_t { kWhole, kSameForm, kAnyForm, kLoose };
-constexpr std::array kSteps{Step::kWhole, Step::kSameForm, Step::kAnyForm, Step::kLoose};
-constexpr std::array<std::string_view, 2> kFormMembers{"stream", "stream_options"};
+enum class Step : std::uint8_t { kWhole, kSameForm, kAnyForm, kLooseSameForm, kLoose };
+constexpr std::array kSteps{Step::kWhole, Step::kSameForm, Step::kAnyForm, Step::kLooseSameForm,
+                            Step::kLoose};
+constexpr std::array<std::string_view, 3> kFormMembers{"stream", "stream_options",
+                                                       "encoding_format"};
 
 /// The text that a step compares.
 std::string compared_text(Step step, json::Value body) {
@@ -29,9 +31,12 @@ std::string compared_text(Step step, json::Value body) {
     case Step::kAnyForm:
         json::write_canonical(text, body, {.skip_top = kFormMembers});
         break;
+    case Step::kLooseSameForm:
+        text = asks_for_stream(body) ? "stream " : "plain ";
+        [[fallthrough]];
     case Step::kLoose:
         if (auto model = body.find("model"))
-            text = model->as_string().value_or("");
+            text += model->as_string().value_or("");
         text.push_back('\n');
         text += last_user_text(body);
         break;
@@ -57,6 +62,10 @@ std::optional<protocol::Dialect> dialect_of(std::string_view api) {
         return protocol::Dialect::kOpenAiChat;
     if (api == "anthropic.messages")
         return protocol::Dialect::kAnthropicMessages;
+    if (api == "openai.responses")
+        return protocol::Dialect::kOpenAiResponses;
+    if (api == "openai.embeddings")
+        return protocol::Dialect::kOpenAiEmbeddings;
     return std::nullopt;
 }
 
@@ -104,7 +113,10 @@ std::string last_user_text(json::Value body) {
     std::string text;
     auto messages = body.find("messages");
     if (!messages)
+        messages = body.find("input"); // of responses: a text, or messages among other items
+    if (!messages)
         return text;
+    text = messages->as_string().value_or("");
     messages->for_each_element([&](json::Value message) {
         if (text_of(message, "role") != "user")
             return true;
@@ -156,6 +168,8 @@ Result<void> ExchangeStore::add_line(std::string_view line) {
     recorded.stream = asks_for_stream(*body) && recorded.status == 200;
     if (auto generate = root.find("generate"))
         recorded.generate = generate->raw();
+    if (*dialect == protocol::Dialect::kOpenAiEmbeddings && recorded.status == 200)
+        embeddings_.learn(recorded.provider, *body, recorded.body);
     add_keys(recorded, *body, text_of(root, "match") == "loose");
     recorded_.push_back(std::move(recorded));
     return {};
@@ -164,7 +178,7 @@ Result<void> ExchangeStore::add_line(std::string_view line) {
 void ExchangeStore::add_keys(const Recorded& recorded, json::Value body, bool loose) {
     const auto index = static_cast<std::uint32_t>(recorded_.size());
     for (Step step : kSteps) {
-        if (step == Step::kLoose && !loose)
+        if ((step == Step::kLoose || step == Step::kLooseSameForm) && !loose)
             continue;
         const std::string compared = compared_text(step, body);
         for (std::string_view provider : {std::string_view(recorded.provider), std::string_view()})

@@ -7,6 +7,7 @@
 #include "base/result.hpp"
 #include "http/message.hpp"
 #include "protocol/protocol.hpp"
+#include "replay/embeddings.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -47,7 +48,7 @@ struct Question {
 
 class ExchangeStore {
 public:
-    /// Adds the chat exchanges of a JSON Lines text (one recorded exchange a line) and gives how
+    /// Adds the exchanges of a JSON Lines text (one recorded exchange a line) and gives how
     /// many. An Error names the line. Exchanges of other APIs are passed over.
     Result<std::size_t> load(std::string_view json_lines);
 
@@ -57,6 +58,7 @@ public:
     /// recorded.
     [[nodiscard]] const Recorded* find(const Question& question) const;
 
+    [[nodiscard]] const EmbeddingTable& embeddings() const { return embeddings_; }
     [[nodiscard]] const std::vector<Recorded>& all() const { return recorded_; }
 
 private:
@@ -64,6 +66,7 @@ private:
     void add_keys(const Recorded& recorded, json::Value body, bool loose);
 
     std::vector<Recorded> recorded_;
+    EmbeddingTable embeddings_;
     std::unordered_map<Sha256, std::uint32_t, Sha256Hash> by_key_;
 };
 

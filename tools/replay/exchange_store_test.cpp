@@ -86,7 +86,7 @@ TEST_F(ExchangeStoreTest, IsLooseOnlyWhereTheExchangeSaysSo) {
 
 TEST_F(ExchangeStoreTest, PassesOverOtherApisAndEmptyLines) {
     load("\n  \n"
-         R"({"api":"openai.embeddings","request":{"body":{}},"response":{}})"
+         R"({"api":"openai.moderations","request":{"body":{}},"response":{}})"
          "\n"
          R"({"api":"openai.chat","request":{"body":null},"response":{}})"
          "\n");

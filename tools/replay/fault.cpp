@@ -44,16 +44,29 @@ std::optional<std::uint64_t> parse_number(std::string_view text) {
     return value;
 }
 
+/// Takes "-name-7" off the end of `name`. False for a number that is none.
+bool take_suffix(std::string_view& name, std::string_view suffix,
+                 std::optional<std::uint64_t>& number) {
+    const auto at = name.find(suffix);
+    if (at == std::string_view::npos)
+        return true;
+    number = parse_number(name.substr(at + suffix.size()));
+    name = name.substr(0, at);
+    return number.has_value();
+}
+
 std::optional<Fault> parse_status(std::string_view name) {
-    constexpr std::string_view kRetryAfter = "-retry-after-";
     Fault fault;
-    if (const auto at = name.find(kRetryAfter); at != std::string_view::npos) {
-        const auto seconds = parse_number(name.substr(at + kRetryAfter.size()));
-        if (!seconds)
-            return std::nullopt;
+    std::optional<std::uint64_t> seconds;
+    std::optional<std::uint64_t> milliseconds;
+    if (!take_suffix(name, "-times-", fault.times) ||
+        !take_suffix(name, "-retry-after-ms-", milliseconds) ||
+        !take_suffix(name, "-retry-after-", seconds))
+        return std::nullopt;
+    if (seconds)
         fault.retry_after = static_cast<std::uint32_t>(*seconds);
-        name = name.substr(0, at);
-    }
+    if (milliseconds)
+        fault.retry_after_ms = static_cast<std::uint32_t>(*milliseconds);
     const auto status = parse_number(name);
     if (!status || *status < 300 || *status > 599)
         return std::nullopt;

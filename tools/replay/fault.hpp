@@ -10,7 +10,8 @@
 namespace larder::replay {
 
 enum class FaultKind : std::uint8_t {
-    kStatus,        // fault-500, fault-429-retry-after-1: an error in the API's own shape
+    kStatus,        // fault-500, fault-429-retry-after-1, fault-503-retry-after-ms-20-times-2: an
+                    // error in the API's own shape; after so many times the answer
     kHang,          // fault-hang: never a byte
     kSlowFirstByte, // fault-slow-first-byte-2000: that many ms before the first byte
     kCutHead,       // fault-cut-head: the connection ends before a byte
@@ -37,7 +38,9 @@ struct Fault {
     FaultKind kind = FaultKind::kStatus;
     std::uint64_t number = 0;                 // the status, milliseconds, times or bytes
     std::optional<std::uint32_t> retry_after; // seconds
-    std::string word;                         // the finish reason
+    std::optional<std::uint32_t> retry_after_ms;
+    std::optional<std::uint64_t> times; // none: always
+    std::string word;                   // the finish reason
 };
 
 /// Reads "fault-…"; nullopt for every other name, and for a fault that doesn't exist.

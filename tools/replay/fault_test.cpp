@@ -44,6 +44,11 @@ TEST(Fault, ReadsAStatusAndHowLongToWait) {
     ASSERT_TRUE(fault);
     EXPECT_EQ(fault->number, 429U);
     EXPECT_EQ(fault->retry_after, 7U);
+    fault = parse_fault("fault-429-retry-after-1-retry-after-ms-20-times-2");
+    ASSERT_TRUE(fault);
+    EXPECT_EQ(fault->retry_after, 1U);
+    EXPECT_EQ(fault->retry_after_ms, 20U);
+    EXPECT_EQ(fault->times, 2U);
 }
 
 TEST(Fault, ReadsNumbersAndWords) {
@@ -58,8 +63,8 @@ TEST(Fault, ReadsNumbersAndWords) {
 TEST(Fault, TakesNothingElseForAFault) {
     for (std::string_view name :
          {"", "gpt-4o", "fault-", "fault-nothing", "fault-20", "fault-200", "fault-600",
-          "fault-429-retry-after-", "fault-flaky-", "fault-flaky-x", "fault-huge-99999999999999",
-          "Fault-500", " fault-500"})
+          "fault-429-retry-after-", "fault-429-times-x", "fault-flaky-", "fault-flaky-x",
+          "fault-huge-99999999999999", "Fault-500", " fault-500"})
         EXPECT_FALSE(parse_fault(name)) << name;
 }
 

@@ -12,7 +12,21 @@ namespace {
 using protocol::Dialect;
 
 constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kOpenAiModels =
+    R"({"object":"list","data":[{"id":"gpt-4o","object":"model","created":1715367049,)"
+    R"("owned_by":"system"},{"id":"text-embedding-3-small","object":"model",)"
+    R"("created":1705948997,"owned_by":"system"}]})";
+constexpr std::string_view kAnthropicModels =
+    R"({"data":[{"type":"model","id":"claude-sonnet-4-5","display_name":"Claude Sonnet 4.5",)"
+    R"("created_at":"2025-09-29T00:00:00Z"}],"has_more":false,)"
+    R"("first_id":"claude-sonnet-4-5","last_id":"claude-sonnet-4-5"})";
 constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
+
+std::string quoted(std::string_view text) {
+    std::string out;
+    json::write_string(out, text);
+    return out;
+}
 
 bool asks_for_usage(json::Value body) {
     auto options = body.find("stream_options");
@@ -22,6 +36,27 @@ bool asks_for_usage(json::Value body) {
 
 void set_type(Plan& plan, std::string_view type) {
     plan.fields.emplace_back("content-type", std::string(type));
+}
+
+bool has_field(const http::OwnedFields& fields, std::string_view name) {
+    for (const auto& [known, value] : fields)
+        if (text::equals_ignoring_case(known, name))
+            return true;
+    return false;
+}
+
+Plan plan_embeddings(const ExchangeStore& store, const Asked& asked, const Recorded* recorded) {
+    Plan plan;
+    auto body = recorded ? in_encoding(recorded->body, asked.body)
+                         : store.embeddings().answer(asked.place.provider, asked.body);
+    plan.source = recorded && body ? Source::kRecorded : Source::kMadeUp;
+    plan.status = recorded ? recorded->status : 200;
+    plan.body = body ? *std::move(body) : recorded->body;
+    if (recorded)
+        plan.fields = recorded->fields;
+    if (!has_field(plan.fields, "content-type"))
+        set_type(plan, kJson);
+    return plan;
 }
 
 Plan plan_made_up(const Asked& asked, const AnswerOptions& options) {
@@ -34,13 +69,6 @@ Plan plan_made_up(const Asked& asked, const AnswerOptions& options) {
     set_type(plan, plan.stream ? kEventStream : kJson);
     plan.fields.emplace_back("x-request-id", "req-" + options.id);
     return plan;
-}
-
-bool has_field(const http::OwnedFields& fields, std::string_view name) {
-    for (const auto& [known, value] : fields)
-        if (text::equals_ignoring_case(known, name))
-            return true;
-    return false;
 }
 
 /// Everything that looks like a key in the request's head.
@@ -152,13 +180,17 @@ std::optional<Place> place_of(std::string_view path) {
     Place place;
     if (path.ends_with("/chat/completions"))
         place.dialect = Dialect::kOpenAiChat;
+    else if (path.ends_with("/responses"))
+        place.dialect = Dialect::kOpenAiResponses;
+    else if (path.ends_with("/embeddings"))
+        place.dialect = Dialect::kOpenAiEmbeddings;
     else if (path.ends_with("/messages"))
         place.dialect = Dialect::kAnthropicMessages;
     else
         return std::nullopt;
     path.remove_prefix(1);
     const std::string_view first = path.substr(0, path.find('/'));
-    if (first != "v1" && first != "chat" && first != "messages")
+    if (first != "v1" && path.find('/') != std::string_view::npos && first != "chat")
         place.provider = first;
     return place;
 }
@@ -184,9 +216,11 @@ Plan plan_error(Dialect dialect, int status, std::string_view message) {
 
 Plan plan_fault(const Fault& fault, const Asked& asked, std::uint64_t earlier) {
     const Dialect dialect = asked.place.dialect;
-    if (fault.kind == FaultKind::kStatus) {
+    if (fault.kind == FaultKind::kStatus && earlier < fault.times.value_or(earlier + 1)) {
         Plan plan = plan_error(dialect, static_cast<int>(fault.number),
                                "The provider answers " + std::to_string(fault.number) + ".");
+        if (fault.retry_after_ms)
+            plan.fields.emplace_back("retry-after-ms", std::to_string(*fault.retry_after_ms));
         if (fault.retry_after)
             plan.fields.emplace_back("retry-after", std::to_string(*fault.retry_after));
         return plan;
@@ -201,9 +235,34 @@ Plan plan_fault(const Fault& fault, const Asked& asked, std::uint64_t earlier) {
     return plan;
 }
 
+std::optional<Plan> plan_other(std::string_view method, std::string_view path,
+                               std::string_view body) {
+    constexpr std::string_view kVersion = "/v1/";
+    const auto at = path.find(kVersion);
+    if (at == std::string_view::npos)
+        return std::nullopt;
+    const bool is_anthropic = path.starts_with("/anthropic/");
+    const std::string_view what = path.substr(at + kVersion.size());
+    Plan plan;
+    plan.source = Source::kMadeUp;
+    plan.paced = false;
+    set_type(plan, kJson);
+    plan.fields.emplace_back(is_anthropic ? "request-id" : "x-request-id", "req-other");
+    if (what == "models")
+        plan.body = is_anthropic ? kAnthropicModels : kOpenAiModels;
+    else if (what == "messages/count_tokens")
+        plan.body = R"({"input_tokens":)" + std::to_string(1 + body.size() / 4) + "}";
+    else
+        plan.body = R"({"object":"other","method":)" + quoted(method) + R"(,"path":)" +
+                    quoted(what) + R"(,"body_bytes":)" + std::to_string(body.size()) + "}";
+    return plan;
+}
+
 Plan plan_answer(const ExchangeStore& store, const Asked& asked) {
     const Recorded* recorded = store.find(
         {.provider = asked.place.provider, .dialect = asked.place.dialect, .body = asked.body});
+    if (asked.place.dialect == Dialect::kOpenAiEmbeddings)
+        return plan_embeddings(store, asked, recorded);
     if (!recorded)
         return plan_made_up(asked, made_up_answer(asked.place.dialect, asked.body));
     const bool stream = asks_for_stream(asked.body);

@@ -15,8 +15,8 @@
 
 namespace larder::replay {
 
-/// Where a request was sent to: "/<provider>/…/chat/completions" or "/<provider>/…/messages";
-/// without a provider before "v1", all of them.
+/// Where a request was sent to: "/<provider>/…/chat/completions", …/messages, …/responses,
+/// …/embeddings; without a provider before "v1", all of them.
 struct Place {
     std::string provider;
     protocol::Dialect dialect = protocol::Dialect::kOpenAiChat;
@@ -51,6 +51,10 @@ struct Asked {
 std::optional<Fault> fault_of(const Asked& asked);
 /// `earlier`: how many calls of the same fault came before this one.
 Plan plan_fault(const Fault& fault, const Asked& asked, std::uint64_t earlier);
+/// Made-up answers of what is no completion: a list of models, one model, a count of tokens; what
+/// any other path of a provider got, as JSON. nullopt for one below no provider.
+std::optional<Plan> plan_other(std::string_view method, std::string_view path,
+                               std::string_view body);
 Plan plan_answer(const ExchangeStore& store, const Asked& asked);
 Plan plan_error(protocol::Dialect dialect, int status, std::string_view message);
 

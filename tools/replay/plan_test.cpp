@@ -50,7 +50,9 @@ TEST(PlaceOf, FindsProviderAndDialect) {
     EXPECT_EQ(place->provider, "");
     EXPECT_EQ(place->dialect, Dialect::kAnthropicMessages);
     EXPECT_EQ(place_of("/zai/api/paas/v4/chat/completions")->provider, "zai");
-    EXPECT_FALSE(place_of("/openai/v1/embeddings"));
+    EXPECT_EQ(place_of("/openai/v1/embeddings")->dialect, Dialect::kOpenAiEmbeddings);
+    EXPECT_EQ(place_of("/responses")->provider, "");
+    EXPECT_FALSE(place_of("/anthropic/v1/messages/count_tokens"));
     EXPECT_FALSE(place_of("/"));
 }
 
@@ -86,7 +88,21 @@ TEST_F(PlanTest, AnswersWithAStatusAndHowLongToWait) {
     EXPECT_TRUE(json::parse(found.body));
 }
 
+TEST(PlanOther, AnswersWhatIsNoCompletion) {
+    EXPECT_NE(plan_other("GET", "/openai/v1/models", "")->body.find("gpt-4o"), std::string::npos);
+    EXPECT_NE(plan_other("GET", "/anthropic/v1/models", "")->body.find("claude"),
+              std::string::npos);
+    EXPECT_EQ(plan_other("POST", "/anthropic/v1/messages/count_tokens", "12345678")->body,
+              R"({"input_tokens":3})");
+    const auto other = plan_other("DELETE", "/openai/v1/files/file-1", "");
+    EXPECT_NE(other->body.find(R"("method":"DELETE","path":"files/file-1")"), std::string::npos);
+    EXPECT_FALSE(plan_other("GET", "/elsewhere", ""));
+}
+
 TEST_F(PlanTest, FailsAsOftenAsItWasAskedToAndThenAnswers) {
+    EXPECT_EQ(plan("fault-503-retry-after-ms-20-times-1", false, 0).fields.back(),
+              (std::pair<std::string, std::string>("retry-after-ms", "20")));
+    EXPECT_EQ(plan("fault-503-retry-after-ms-20-times-1", false, 1).status, 200);
     EXPECT_EQ(plan("fault-flaky-2", false, 0).status, 500);
     EXPECT_EQ(plan("fault-flaky-2", false, 1).status, 500);
     EXPECT_EQ(plan("fault-flaky-2", false, 2).status, 200);

@@ -104,6 +104,7 @@ struct ReplayServer::State {
     std::map<std::string, std::uint64_t> fault_calls;
 
     Task<void> handle(http::Exchange& exchange);
+    Task<void> handle_other(http::Exchange& exchange);
     Task<void> control(http::Exchange& exchange);
     Task<void> send(http::Exchange& exchange, Plan plan);
     Task<bool> send_pieces(http::Exchange& exchange, const Plan& plan);
@@ -319,6 +320,20 @@ Task<void> ReplayServer::State::control(http::Exchange& exchange) {
     co_await exchange.reply(std::move(response));
 }
 
+Task<void> ReplayServer::State::handle_other(http::Exchange& exchange) {
+    auto body = co_await exchange.read_body(kBodyMax);
+    auto decided = plan_other(exchange.head().method_text, exchange.head().path,
+                              body ? std::string_view(*body) : std::string_view());
+    if (!body || !decided) {
+        co_await exchange.reply(json_reply(
+            404, error_answer(protocol::Dialect::kOpenAiChat, 404, "No such path here.")));
+        co_return;
+    }
+    begin_call(exchange.head(), *body);
+    count_source(decided->source);
+    co_await send(exchange, *std::move(decided));
+}
+
 Task<void> ReplayServer::State::handle(http::Exchange& exchange) {
     if (exchange.head().path.starts_with("/replay/")) {
         co_await control(exchange);
@@ -326,8 +341,7 @@ Task<void> ReplayServer::State::handle(http::Exchange& exchange) {
     }
     const auto place = place_of(exchange.head().path);
     if (!place || exchange.head().method != http::Method::kPost) {
-        co_await exchange.reply(json_reply(
-            404, error_answer(protocol::Dialect::kOpenAiChat, 404, "No such path here.")));
+        co_await handle_other(exchange);
         co_return;
     }
     auto body = co_await exchange.read_body(kBodyMax);
