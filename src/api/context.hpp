@@ -25,6 +25,8 @@ struct Context {
     async::TimeBudget store_budget; // for limits, cache and sessions together
     std::string head_lines;         // fields of the reply so far: request id, CORS, limits
 
+    bool refreshes = false; // asked for an answer that is not from the cache
+
     // For the log and the metrics.
     std::string_view outcome; // of the cache; empty: it was not asked
     std::string provider;

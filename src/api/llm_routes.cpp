@@ -2,6 +2,7 @@
 
 #include "api/stream_writer.hpp"
 #include "async/deadlines.hpp"
+#include "base/hash.hpp"
 #include "base/text.hpp"
 
 #include <algorithm>
@@ -69,12 +70,14 @@ Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
         co_await reply_error(context, body.error());
         co_return;
     }
-    auto directives =
-        gateway::read_directives(head.fields, context.settings->gateway->cache.ttl_max);
+    auto directives = gateway::read_directives(
+        head.fields, context.settings->gateway->cache.ttl_max, context.settings->gateway->compat);
     if (!directives) {
         co_await reply_error(context, directives.error());
         co_return;
     }
+    if (directives->buckets > 1)
+        directives->bucket = static_cast<std::uint32_t>(random_u64() % directives->buckets);
     const gateway::Inquiry inquiry{.dialect = dialect,
                                    .body = *body,
                                    .query =
@@ -82,7 +85,7 @@ Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
                                    .name_space = context.principal->name_space,
                                    .user = context.principal->user,
                                    .forwarded = forwarded_fields(dialect, head.fields),
-                                   .directives = *directives};
+                                   .directives = *std::move(directives)};
     co_await answer(context, inquiry);
 }
 
@@ -95,7 +98,7 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
 /// False when the client has got nothing, and may ask again.
 Task<bool> LlmRoutes::try_to_answer(Context& context, const gateway::Inquiry& inquiry,
                                     bool is_last) {
-    const gateway::Directives& directives = inquiry.directives;
+    gateway::Directives directives = inquiry.directives;
     const gateway::Settings& settings = *context.settings->gateway;
     const Executor executor = context.exchange.executor();
     ClientForm form = ClientForm::kLlmPlain;
@@ -141,6 +144,8 @@ Task<bool> LlmRoutes::try_to_answer(Context& context, const gateway::Inquiry& in
     context.provider = prepared->target.provider->name;
     context.model = prepared->target.model;
     form = prepared->form;
+    directives = prepared->directives; // with those of the body
+    context.refreshes = directives.no_cache;
     if (known) {
         prepared->looked_up_ms = looked_up_ms;
     } else if (prepared->may_read) {
@@ -158,7 +163,7 @@ Task<bool> LlmRoutes::try_to_answer(Context& context, const gateway::Inquiry& in
     if (directives.only_if_cached) {
         const Outcome none = prepared->may_join ? Outcome::kMiss : Outcome::kBypass;
         context.outcome = gateway::name_of(none);
-        add_cache_lines(context.head_lines, none, 0);
+        add_cache_lines(context, context.head_lines, none, 0);
         co_await reply_error(context, {.code = ErrorCode::kNotCached,
                                        .message = "there is no kept answer (only-if-cached)"});
         co_return true;
@@ -189,7 +194,7 @@ Task<bool> LlmRoutes::reply_found(Context& context, gateway::Found found, Client
         context.provider = entry.provider.view();
         context.model = entry.model.view();
     }
-    add_cache_lines(context.head_lines, outcome,
+    add_cache_lines(context, context.head_lines, outcome,
                     std::max<std::int64_t>(clock_.epoch_ms() - entry.created_ms, 0) / 1000);
     gateway_.record(outcome, entry);
     co_await context.exchange.reply_raw((*wire)->head, context.head_lines, (*wire)->body);
@@ -276,7 +281,7 @@ Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end,
     if (end.from_cache)
         outcome = Outcome::kHit;
     context.outcome = gateway::name_of(outcome);
-    add_cache_lines(context.head_lines, outcome, 0);
+    add_cache_lines(context, context.head_lines, outcome, 0);
     if (end.error) {
         co_await reply_error(context, *end.error);
         co_return;

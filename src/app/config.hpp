@@ -99,6 +99,7 @@ struct Config {
     std::vector<std::string> expensive_routes; // "METHOD /path", `*` as a glob
     limit::StoreLoss on_store_loss = limit::StoreLoss::kLocal;
     SessionConfig sessions;
+    gateway::CompatConfig compat;
     LogLevel log_level = LogLevel::kInfo;
     LogFormat log_format = LogFormat::kJson;
     std::vector<std::string> warnings; // what is set but not supported yet: named once in the log

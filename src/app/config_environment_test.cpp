@@ -225,11 +225,9 @@ TEST(ConfigEnvironment, WarnsOfWhatIsNotSupportedYet) {
     for (const std::string& warning : config.warnings)
         EXPECT_EQ(warning.find("hunter2"), std::string::npos) << warning;
     EXPECT_TRUE(good("", {{"REDIS_URL", ""}, {"DATABASE_URL", "sqlite:x"}}).warnings.empty());
-    for (const auto* yaml : {"database: { url: 'postgres://h/d' }", "compat: [litellm]"}) {
-        const Config later = good(yaml, {});
-        EXPECT_EQ(later.warnings.size(), 1U) << yaml;
-        EXPECT_EQ(later.store, StoreKind::kSqlite);
-    }
+    const Config later = good("database: { url: 'postgres://h/d' }", {});
+    EXPECT_EQ(later.warnings.size(), 1U);
+    EXPECT_EQ(later.store, StoreKind::kSqlite);
 }
 
 } // namespace

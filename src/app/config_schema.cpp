@@ -31,15 +31,17 @@ void read_unused_text(ConfigReader& reader, const YamlNode& node, Draft& /*draft
 }
 
 void read_compat(ConfigReader& reader, const YamlNode& node, Draft& draft) {
-    bool some = false;
+    using gateway::CompatConfig;
     reader.for_each_item(node, [&](const YamlNode& item) {
-        int known = 0;
-        reader.read(item, known,
-                    {{"litellm", 1}, {"portkey", 1}, {"helicone", 1}, {"cloudflare", 1}});
-        some = some || known == 1;
+        bool CompatConfig::* gateway = nullptr;
+        reader.read(item, gateway,
+                    {{"litellm", &CompatConfig::litellm},
+                     {"portkey", &CompatConfig::portkey},
+                     {"helicone", &CompatConfig::helicone},
+                     {"cloudflare", &CompatConfig::cloudflare}});
+        if (gateway != nullptr)
+            draft.config.compat.*gateway = true;
     });
-    if (some)
-        draft.config.warnings.push_back("compat is not acted on by this version");
 }
 
 /// A value of a store: an unset variable in it is no matter where that store isn't in use.
@@ -308,8 +310,7 @@ constexpr KeySpec<Draft> kFileKeys[] = {
          read_later_text(r, n, d, "sqlite:larder.db");
      }},
     {"compat", "list", "[]",
-     "Later: cache switches of other gateways: litellm, portkey, helicone, cloudflare.",
-     read_compat},
+     "Gateways whose cache switches count: litellm, portkey, helicone, cloudflare.", read_compat},
 
     {"log.level", "debug, info, warn, error", "info", "The least that is logged.",
      [](Reader& r, const Node& n, Draft& d) {

@@ -329,6 +329,16 @@ std::string keys_yaml(std::string_view entries) {
     return "auth:\n  mode: keys\n  keys:\n" + std::string(entries);
 }
 
+TEST(Config, ReadsWhoseCacheSwitchesCount) {
+    const Config none = good("");
+    EXPECT_FALSE(none.compat.litellm || none.compat.portkey || none.compat.helicone ||
+                 none.compat.cloudflare);
+    const Config two = good("compat: [cloudflare, litellm]");
+    EXPECT_TRUE(two.compat.litellm && two.compat.cloudflare);
+    EXPECT_FALSE(two.compat.portkey || two.compat.helicone);
+    EXPECT_TRUE(two.warnings.empty());
+}
+
 TEST(Config, ReadsKeysWithTheirDefaults) {
     const Config config =
         good(keys_yaml("    - { name: web, sha256: " + kDigest +

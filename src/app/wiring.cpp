@@ -156,6 +156,7 @@ std::shared_ptr<const api::Settings> Larder::make_settings(const Config& config)
     auto gateway = std::make_shared<gateway::Settings>();
     gateway->catalog = config.catalog;
     gateway->cache = config.cache;
+    gateway->compat = config.compat;
     gateway->generation = ++generation_;
     auto settings = std::make_shared<api::Settings>();
     settings->gateway = std::move(gateway);

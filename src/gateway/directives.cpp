@@ -1,6 +1,7 @@
 #include "gateway/directives.hpp"
 
 #include "base/text.hpp"
+#include "gateway/compat.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -10,20 +11,6 @@ namespace larder::gateway {
 namespace {
 
 constexpr std::size_t kLongestVariant = 128;
-
-constexpr std::int64_t kMostSeconds = 1LL << 31; // RFC 9111, 1.2.2: enough for every larger number
-
-std::optional<std::int64_t> seconds_of(std::string_view text) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (text.starts_with('-') || end != text.data() + text.size())
-        return std::nullopt;
-    if (error == std::errc::result_out_of_range)
-        return kMostSeconds;
-    if (error != std::errc())
-        return std::nullopt;
-    return std::min(number, kMostSeconds);
-}
 
 void read_cache_control(std::string_view value, Directives& directives) {
     for (const std::string_view part : text::split(value, ',')) {
@@ -51,7 +38,20 @@ bool is_visible(char c) {
 
 } // namespace
 
-Result<Directives> read_directives(const http::Fields& fields, std::chrono::milliseconds ttl_max) {
+std::optional<std::int64_t> seconds_of(std::string_view text) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (text.starts_with('-') || end != text.data() + text.size())
+        return std::nullopt;
+    if (error == std::errc::result_out_of_range)
+        return kMostSeconds;
+    if (error != std::errc())
+        return std::nullopt;
+    return std::min(number, kMostSeconds);
+}
+
+Result<Directives> read_directives(const http::Fields& fields, std::chrono::milliseconds ttl_max,
+                                   const CompatConfig& compat) {
     Directives directives;
     for (const http::Field& field : fields) {
         if (text::equals_ignoring_case(field.name, "cache-control")) {
@@ -78,6 +78,7 @@ Result<Directives> read_directives(const http::Fields& fields, std::chrono::mill
             directives.variant = field.value;
         }
     }
+    LARDER_CHECK(read_compat_fields(fields, ttl_max, compat, directives));
     return directives;
 }
 

@@ -57,6 +57,12 @@ Sha256 Gateway::alias_key(const Settings& settings, const Inquiry& inquiry) cons
     append_part(prefix,
                 settings.cache.scope == ShareScope::kUser ? inquiry.user : std::string_view());
     append_part(prefix, inquiry.directives.variant);
+    for (const KeyPart& part : inquiry.directives.key_parts) {
+        append_part(prefix, part.name);
+        append_part(prefix, part.value);
+    }
+    append_part(prefix, {});
+    prefix += static_cast<char>(inquiry.directives.bucket);
     append_part(prefix, inquiry.query);
     for (const auto& [name, value] : inquiry.forwarded) {
         append_part(prefix, name);
@@ -85,7 +91,8 @@ std::optional<Alias> Gateway::known_alias(const Sha256& alias) {
 }
 
 void Gateway::learn_alias(const Sha256& alias, const Prepared& prepared) {
-    if (prepared.may_read)
+    // Of bytes that are known only the head's directives count.
+    if (prepared.may_read && !prepared.has_body_directives)
         thread_state().aliases.put(alias, prepared.key, prepared.form);
 }
 

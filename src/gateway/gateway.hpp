@@ -13,6 +13,7 @@
 #include "gateway/fill_epochs.hpp"
 #include "gateway/flight.hpp"
 #include "gateway/flight_table.hpp"
+#include "gateway/outcome.hpp"
 #include "gateway/purge_table.hpp"
 #include "gateway/settings.hpp"
 #include "gateway/wire_forms.hpp"
@@ -28,10 +29,6 @@
 #include <vector>
 
 namespace larder::gateway {
-
-/// How an answer came to be, as `x-larder-cache` says it.
-enum class Outcome : std::uint8_t { kHit, kMiss, kStale, kCoalesced, kBypass };
-std::string_view name_of(Outcome outcome);
 
 /// A request as the API hands it over; the views live in the exchange's frame.
 struct Inquiry {
@@ -55,6 +52,9 @@ struct Prepared {
     std::string upstream_path;
     http::OwnedFields upstream_fields;
     std::string name_space;
+    Directives directives; // of the inquiry, and what the body itself says
+    bool has_body_directives = false;
+    std::optional<std::size_t> rule; // of cache.rules, the one that decided
     llm::Fingerprint key{};
     cache::Generations generations;
     std::chrono::milliseconds ttl{0};
@@ -65,6 +65,12 @@ struct Prepared {
     bool may_read = false;          // the cache may answer
     bool may_join = false;          // the flight may be shared
     bool may_keep = false;          // the answer may be kept
+};
+
+/// What went into a key, for those who explain it.
+struct KeyContents {
+    std::vector<std::pair<std::string, std::string>> parts;
+    std::vector<std::string> ignored; // members of the effective body that are in no key
 };
 
 /// An entry that may answer.
@@ -116,9 +122,10 @@ public:
     [[nodiscard]] std::optional<Alias> known_alias(const Sha256& alias);
 
     /// Reads, routes, rewrites, and makes the key. The Error is the caller's fault, or names a
-    /// provider that is missing.
-    Result<Prepared> prepare(std::shared_ptr<const Settings> settings,
-                             const Inquiry& inquiry) const;
+    /// provider that is missing. `contents`, where given, gets what the key is made of, and there
+    /// is a key then though the request may share nothing.
+    Result<Prepared> prepare(std::shared_ptr<const Settings> settings, const Inquiry& inquiry,
+                             KeyContents* contents = nullptr) const;
     /// What memory has of a key that may answer; not fresh: only if the provider fails.
     [[nodiscard]] std::optional<Found> find_kept(const llm::Fingerprint& key,
                                                  const Directives& directives);

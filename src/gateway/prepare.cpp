@@ -1,6 +1,7 @@
 // From a client's request to the effective upstream request and its key.
 #include "base/text.hpp"
 #include "convert/convert.hpp"
+#include "gateway/compat.hpp"
 #include "gateway/gateway.hpp"
 
 #include <algorithm>
@@ -33,12 +34,15 @@ bool matches(const CacheRule& rule, Dialect dialect, const protocol::Call& call,
     return !rule.tools || *rule.tools == call.has_tools;
 }
 
-void apply_rules(Prepared& prepared, Dialect dialect, const Directives& directives) {
+void apply_rules(Prepared& prepared, Dialect dialect) {
+    const Directives& directives = prepared.directives;
     const CacheConfig& cache = prepared.settings->cache;
     prepared.ttl = cache.ttl;
     RuleMode mode = RuleMode::kOn;
-    for (const CacheRule& rule : cache.rules) {
+    for (std::size_t i = 0; i < cache.rules.size(); ++i) {
+        const CacheRule& rule = cache.rules[i];
         if (matches(rule, dialect, prepared.call, prepared.target.model)) {
+            prepared.rule = i;
             mode = rule.mode;
             prepared.ttl = rule.ttl.value_or(cache.ttl);
             break;
@@ -89,8 +93,20 @@ Result<std::string> upstream_body(const Prepared& prepared, const Inquiry& inqui
                                    ", has no " + std::string(protocol::name_of(from)));
 }
 
-llm::Fingerprint make_key(const Prepared& prepared, const Inquiry& inquiry,
-                          json::Value effective_body) {
+/// The members of the body that its canonical form leaves out.
+std::vector<std::string> ignored_members(json::Value effective_body,
+                                         const json::Document& canonical) {
+    std::vector<std::string> ignored;
+    effective_body.for_each_member([&](std::string_view name, json::Value) {
+        if (!canonical.root().find(name))
+            ignored.emplace_back(name);
+        return true;
+    });
+    return ignored;
+}
+
+Result<llm::Fingerprint> make_key(const Prepared& prepared, const Inquiry& inquiry,
+                                  json::Value effective_body, KeyContents* contents) {
     const Settings& settings = *prepared.settings;
     llm::FingerprintBuilder key;
     key.add("prefix", settings.cache.prefix);
@@ -103,26 +119,48 @@ llm::Fingerprint make_key(const Prepared& prepared, const Inquiry& inquiry,
     key.add("path", upstream_path(prepared, inquiry, false));
     for (const auto& [name, value] : prepared.upstream_fields)
         key.add(name, value);
-    if (!inquiry.directives.variant.empty())
-        key.add("variant", inquiry.directives.variant);
+    if (!prepared.directives.variant.empty())
+        key.add("variant", prepared.directives.variant);
+    for (const KeyPart& part : prepared.directives.key_parts)
+        key.add(part.name, part.value);
+    if (prepared.directives.bucket > 0)
+        key.add("helicone-cache-bucket", std::to_string(prepared.directives.bucket));
     protocol::add_to_fingerprint(key, prepared.dialect, effective_body);
+    if (contents != nullptr) {
+        contents->parts = key.parts();
+        LARDER_TRY(const json::Document canonical, json::parse(contents->parts.back().second));
+        contents->ignored = ignored_members(effective_body, canonical);
+    }
     return key.finish();
+}
+
+Result<json::Document> parse_body(std::string_view text) {
+    constexpr std::uint32_t kMostValues =
+        500'000; // parsing stops the thread for as long as it takes
+    auto parsed = json::parse(text, {.nodes = kMostValues});
+    if (!parsed)
+        parsed.error().code = ErrorCode::kInvalidRequest; // also nesting beyond what is read
+    return parsed;
 }
 
 } // namespace
 
-Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
-                                  const Inquiry& inquiry) const {
-    constexpr std::uint32_t kMostValues =
-        500'000; // parsing stops the thread for as long as it takes
-    auto parsed = json::parse(inquiry.body, {.nodes = kMostValues});
-    if (!parsed) {
-        parsed.error().code = ErrorCode::kInvalidRequest; // also nesting beyond what is read
-        return std::unexpected(std::move(parsed).error());
-    }
-    const json::Document& body = *parsed;
+Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings, const Inquiry& inquiry,
+                                  KeyContents* contents) const {
+    LARDER_TRY(json::Document body, parse_body(inquiry.body));
     Prepared prepared;
     prepared.settings = std::move(settings);
+    prepared.directives = inquiry.directives;
+    std::string stripped; // what `body` stands on, where something was taken out
+    if (prepared.settings->compat.litellm) {
+        LARDER_TRY(auto rest,
+                   take_litellm_cache(body, prepared.settings->cache.ttl_max, prepared.directives));
+        prepared.has_body_directives = rest.has_value();
+        if (rest) {
+            stripped = *std::move(rest);
+            LARDER_TRY(body, parse_body(stripped));
+        }
+    }
     LARDER_TRY(prepared.call, protocol::read_call(inquiry.dialect, body));
     LARDER_TRY(prepared.target,
                prepared.settings->catalog.resolve(prepared.call.provider, prepared.call.model));
@@ -136,19 +174,19 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings,
     prepared.upstream_fields = upstream_fields(prepared.dialect, inquiry);
     prepared.name_space = inquiry.name_space;
     prepared.looked_up_ms = parts_.clock.epoch_ms();
-    if (inquiry.directives.max_age_s)
-        prepared.not_before_ms = prepared.looked_up_ms - *inquiry.directives.max_age_s * 1000;
-    apply_rules(prepared, inquiry.dialect, inquiry.directives);
-    if (!prepared.may_join)
+    if (prepared.directives.max_age_s)
+        prepared.not_before_ms = prepared.looked_up_ms - *prepared.directives.max_age_s * 1000;
+    apply_rules(prepared, inquiry.dialect);
+    if (!prepared.may_join && contents == nullptr)
         return prepared;
     prepared.generations = generations_of(prepared.name_space, prepared.target.model);
     // The client's own document serves as the effective one unless more was changed than what the
     // key leaves out.
     if (inquiry.dialect == prepared.dialect && prepared.call.model == prepared.target.model) {
-        prepared.key = make_key(prepared, inquiry, body.root());
+        LARDER_TRY(prepared.key, make_key(prepared, inquiry, body.root(), contents));
     } else {
         LARDER_TRY(const json::Document effective, json::parse(prepared.upstream_body));
-        prepared.key = make_key(prepared, inquiry, effective.root());
+        LARDER_TRY(prepared.key, make_key(prepared, inquiry, effective.root(), contents));
     }
     prepared.epoch = parts_.epochs.of(prepared.key);
     return prepared;

@@ -215,5 +215,54 @@ TEST_F(PrepareTest, AliasKeysTellApartWhatTheirPartsTellApart) {
     EXPECT_NE(gateway.alias_key(*settings, inquiry), expected) << "another configuration";
 }
 
+TEST_F(PrepareTest, TakesLitellmsFieldOutOfTheBodyAndOutOfTheKeyWhereItIsNamed) {
+    constexpr std::string_view kPlain =
+        R"({"model":"gpt-4o","messages":[{"role":"user","content":"a"}]})";
+    constexpr std::string_view kSwitched =
+        R"({"cache":{"ttl":5},"model":"gpt-4o","messages":[{"role":"user","content":"a"}]})";
+    const auto unknown = gateway.prepare(settings, chat(kSwitched));
+    ASSERT_TRUE(unknown);
+    EXPECT_EQ(unknown->upstream_body, kSwitched) << "goes up as it is";
+    EXPECT_NE(unknown->key, gateway.prepare(settings, chat(kPlain))->key);
+    EXPECT_FALSE(unknown->has_body_directives);
+
+    settings->compat.litellm = true;
+    const auto known = gateway.prepare(settings, chat(kSwitched));
+    ASSERT_TRUE(known);
+    EXPECT_EQ(known->upstream_body, kPlain);
+    EXPECT_EQ(known->key, gateway.prepare(settings, chat(kPlain))->key);
+    EXPECT_EQ(known->ttl, std::chrono::seconds(5));
+    EXPECT_TRUE(known->has_body_directives);
+
+    const auto asks = gateway.prepare(settings, llm(R"({"prompt":"a","cache":{"s-maxage":2}})"));
+    ASSERT_TRUE(asks);
+    EXPECT_FALSE(asks->upstream_body.contains("cache"));
+    EXPECT_EQ(asks->directives.max_age_s, 2);
+    EXPECT_EQ(asks->not_before_ms, asks->looked_up_ms - 2000);
+}
+
+TEST_F(PrepareTest, KeepsClientsNamespacesAndBucketsApart) {
+    constexpr std::string_view kBody =
+        R"({"model":"gpt-4o","messages":[{"role":"user","content":"a"}]})";
+    const auto key_of = [&](Directives directives) {
+        Inquiry inquiry = chat(kBody);
+        inquiry.directives = std::move(directives);
+        return gateway.prepare(settings, inquiry)->key;
+    };
+    const auto plain = key_of({});
+    EXPECT_NE(key_of({.key_parts = {{"helicone-cache-seed", "a"}}}), plain);
+    EXPECT_NE(key_of({.key_parts = {{"helicone-cache-seed", "a"}}}),
+              key_of({.key_parts = {{"x-portkey-cache-namespace", "a"}}}));
+    EXPECT_EQ(key_of({.buckets = 3, .bucket = 0}), plain);
+    EXPECT_NE(key_of({.buckets = 3, .bucket = 1}), plain);
+    EXPECT_NE(key_of({.buckets = 3, .bucket = 1}), key_of({.buckets = 3, .bucket = 2}));
+    Inquiry inquiry = chat(kBody);
+    const Sha256 alias = gateway.alias_key(*settings, inquiry);
+    inquiry.directives.key_parts = {{"helicone-cache-seed", "a"}};
+    EXPECT_NE(gateway.alias_key(*settings, inquiry), alias);
+    inquiry.directives = {.bucket = 1};
+    EXPECT_NE(gateway.alias_key(*settings, inquiry), alias);
+}
+
 } // namespace
 } // namespace larder::gateway

@@ -43,9 +43,18 @@ struct CacheConfig {
     FleetFlight fleet_flight = FleetFlight::kAuto;
 };
 
+/// The gateways whose cache switches are understood; of the others they have no meaning.
+struct CompatConfig {
+    bool litellm = false;
+    bool portkey = false;
+    bool helicone = false;
+    bool cloudflare = false;
+};
+
 struct Settings {
     provider::Catalog catalog;
     CacheConfig cache;
+    CompatConfig compat;
     std::uint64_t generation = 0; // another one for every reload
 };
 

@@ -18,6 +18,16 @@ void append_sized(std::string& out, std::string_view bytes) {
     out.append(bytes);
 }
 
+/// The next of the byte strings that `append_sized` has put into `encoded`.
+std::string take_sized(std::string_view& encoded) {
+    std::uint64_t length = 0;
+    for (std::size_t index = 8; index-- > 0;)
+        length = length << 8U | static_cast<unsigned char>(encoded[index]);
+    std::string bytes(encoded.substr(8, length));
+    encoded.remove_prefix(8 + bytes.size());
+    return bytes;
+}
+
 } // namespace
 
 FingerprintBuilder::FingerprintBuilder() {
@@ -32,6 +42,17 @@ FingerprintBuilder& FingerprintBuilder::add(std::string_view name, std::string_v
 
 Fingerprint FingerprintBuilder::finish() const {
     return sha256(encoded_);
+}
+
+std::vector<std::pair<std::string, std::string>> FingerprintBuilder::parts() const {
+    std::vector<std::pair<std::string, std::string>> parts;
+    std::string_view rest = encoded_;
+    (void)take_sized(rest); // the version
+    while (!rest.empty()) {
+        std::string name = take_sized(rest);
+        parts.emplace_back(std::move(name), take_sized(rest));
+    }
+    return parts;
 }
 
 } // namespace larder::llm

@@ -6,6 +6,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace larder::llm {
 
@@ -18,6 +20,8 @@ public:
     FingerprintBuilder();
     FingerprintBuilder& add(std::string_view name, std::string_view value);
     [[nodiscard]] Fingerprint finish() const;
+    /// What was added, in order.
+    [[nodiscard]] std::vector<std::pair<std::string, std::string>> parts() const;
 
 private:
     std::string encoded_;

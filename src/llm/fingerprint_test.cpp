@@ -58,5 +58,13 @@ TEST(Fingerprint, CanBeTakenInBetween) {
     EXPECT_NE(builder.add("b", "2").finish(), first);
 }
 
+TEST(FingerprintBuilder, GivesBackWhatWasAdded) {
+    using Parts = std::vector<std::pair<std::string, std::string>>;
+    EXPECT_EQ(FingerprintBuilder().parts(), Parts());
+    const std::string large(300, 'x');
+    EXPECT_EQ(FingerprintBuilder().add("a", "").add("", large).add("a", "b").parts(),
+              (Parts{{"a", ""}, {"", large}, {"a", "b"}}));
+}
+
 } // namespace
 } // namespace larder::llm
