@@ -3,6 +3,7 @@
 
 #include "convert/conversation.hpp"
 #include "convert/reply.hpp"
+#include "protocol/answer.hpp"
 
 namespace larder::convert {
 namespace {
@@ -102,7 +103,10 @@ Result<std::string> write_answer(Dialect from, std::string_view plain_body, Dial
     const auto document = json::parse(plain_body);
     if (!document)
         return fail(ErrorCode::kProviderUnreadable, document.error().message);
-    LARDER_TRY(const Reply reply, read_reply(from, Cursor(*document)));
+    const Cursor root(*document);
+    if (const auto error = root.find_set("error"))
+        return protocol::provider_error(*error);
+    LARDER_TRY(const Reply reply, read_reply(from, root));
     return to == Dialect::kAnthropicMessages ? write_messages_reply(reply)
                                              : write_chat_reply(reply);
 }

@@ -40,13 +40,13 @@ struct Reply {
     std::string logprobs; // OpenAI's, raw JSON; empty: none
 };
 
-/// A step of a stream.
+/// A step of a stream. Parts come one after the other: one ends before the next begins.
 struct Delta {
     enum class Kind : std::uint8_t {
         kStart,     // id, model, created, perhaps usage of the prompt
         kPartBegin, // kind, id and name of part `index`
-        kPartText,  // more of its text or arguments
-        kSignature, // of a thinking part
+        kPartText,  // more of its text, arguments or opaque data
+        kSignature, // of a thinking part, whole
         kPartEnd,
         kEnd,   // why it ended
         kUsage, // the whole usage
