@@ -80,7 +80,7 @@ public:
     void finish(std::vector<Delta>& out) override;
 
     void read_top(const Member& member);
-    Result<void> read_choice(Cursor choice, Cursor message, std::vector<Delta>& out);
+    Result<void> read_choice(Cursor choice, std::optional<Cursor> message, std::vector<Delta>& out);
     /// Ends a whole answer. kProviderUnreadable when a call is not whole.
     Result<void> end(std::vector<Delta>& out);
 
@@ -160,11 +160,9 @@ Result<void> ChatReader::read_chunk(Cursor root, std::vector<Delta>& out) {
             continue;
         const auto delta = choice.find_set("delta");
         const auto message = choice.find_set("message");
-        // A message beside deltas repeats what has come so far.
-        if (delta)
-            LARDER_CHECK(read_choice(choice, *delta, out));
-        else
-            LARDER_CHECK(read_choice(choice, message && parts_ == 0 ? *message : choice, out));
+        // A message after deltas repeats what has come so far.
+        const bool is_repeated = delta || parts_ > 0;
+        LARDER_CHECK(read_choice(choice, is_repeated ? delta : message, out));
     }
     return {};
 }
@@ -185,8 +183,10 @@ void ChatReader::read_top(const Member& member) {
     }
 }
 
-Result<void> ChatReader::read_choice(Cursor choice, Cursor message, std::vector<Delta>& out) {
-    LARDER_CHECK(read_message(message, out));
+Result<void> ChatReader::read_choice(Cursor choice, std::optional<Cursor> message,
+                                     std::vector<Delta>& out) {
+    if (message)
+        LARDER_CHECK(read_message(*message, out));
     if (const auto reason = choice.find("finish_reason"); reason && reason->is_non_empty_string())
         reason_ = reason->string();
     if (const auto sequence = choice.find("stop_reason");

@@ -1,9 +1,7 @@
 // Every recorded answer of the two APIs, brought into the other's form: what a client is shown of
 // the live stream, of the plain answer and of its replay as a stream is one and the same.
+#include "testing/converted.hpp"
 #include "testing/recordings.hpp"
-
-#include "convert/convert.hpp"
-#include "protocol/protocol.hpp"
 
 #include <gtest/gtest.h>
 
@@ -13,17 +11,12 @@
 namespace larder::convert {
 namespace {
 
-using larder::testing::Recording;
+using namespace larder::testing;
 
-struct Pair {
-    Dialect from;
-    Dialect to;
-};
-
-Pair pair_of(const Recording& recording) {
+Edge edge_of(const Recording& recording) {
     if (recording.api == "openai.chat")
-        return {Dialect::kOpenAiChat, Dialect::kAnthropicMessages};
-    return {Dialect::kAnthropicMessages, Dialect::kOpenAiChat};
+        return kChatToMessages;
+    return kMessagesToChat;
 }
 
 const Result<std::vector<Recording>>& recordings() {
@@ -38,42 +31,6 @@ const Result<std::vector<Recording>>& recordings() {
 #define LARDER_NEED_RECORDINGS()                                                                   \
     if (!recordings())                                                                             \
     GTEST_SKIP() << recordings().error().message
-
-std::vector<http::SseEvent> events_of(std::string_view body) {
-    http::SseDecoder decoder;
-    std::vector<http::SseEvent> events;
-    EXPECT_TRUE(decoder.feed(body, events));
-    return events;
-}
-
-/// A stream as the plain answer that its events make up; kInternal where it has no end.
-Result<std::string> accumulate(Dialect dialect, std::string_view body) {
-    const auto reader = protocol::make_stream_reader(dialect);
-    for (const http::SseEvent& event : events_of(body))
-        LARDER_CHECK(reader->read(event));
-    reader->finish_at_eof();
-    if (!reader->answer().ended)
-        return fail(ErrorCode::kInternal, "the stream has no end");
-    return reader->to_plain();
-}
-
-Result<std::string> convert_stream(Pair pair, std::string_view body) {
-    const auto converter = make_stream_converter(pair.from, pair.to, true);
-    std::string out;
-    for (const http::SseEvent& event : events_of(body))
-        LARDER_CHECK(converter->convert(event, out));
-    converter->finish(out);
-    return out;
-}
-
-std::string canonical(std::string_view body) {
-    const auto document = json::parse(body);
-    EXPECT_TRUE(document) << body;
-    std::string out;
-    if (document)
-        json::write_canonical(out, document->root());
-    return out;
-}
 
 /// Recordings of status 200 that hold no whole answer.
 const std::set<std::string_view> kBroken = {"009fa8e7d5d9ceac", "0f3a95b30e8e582f",
@@ -98,11 +55,11 @@ TEST(RecordedStreams, ShowTheSameLiveAndReplayed) {
         if (!recording.stream || kBroken.contains(recording.id))
             continue;
         SCOPED_TRACE(recording.id + " " + recording.api + " " + recording.provider);
-        const Pair pair = pair_of(recording);
-        const auto source = accumulate(pair.from, recording.response_body);
+        const Edge edge = edge_of(recording);
+        const auto source = accumulate(edge.from, recording.response_body);
         ASSERT_TRUE(source) << source.error().message;
-        const auto plain = write_answer(pair.from, *source, pair.to);
-        const auto live = convert_stream(pair, recording.response_body);
+        const auto plain = write_answer(edge.from, *source, edge.to);
+        const auto live = convert_stream(edge, recording.response_body);
         ASSERT_EQ(plain.has_value(), live.has_value())
             << (plain ? "" : plain.error().message) << (live ? "" : live.error().message);
         if (!plain) {
@@ -110,12 +67,12 @@ TEST(RecordedStreams, ShowTheSameLiveAndReplayed) {
             ++beyond;
             continue;
         }
-        const auto shown = accumulate(pair.to, *live);
+        const auto shown = accumulate(edge.to, *live);
         ASSERT_TRUE(shown) << shown.error().message;
         EXPECT_EQ(canonical(*shown), canonical(*plain));
-        const auto replay = protocol::plain_to_stream(pair.to, *plain, true);
+        const auto replay = protocol::plain_to_stream(edge.to, *plain, true);
         ASSERT_TRUE(replay) << replay.error().message;
-        const auto replayed = accumulate(pair.to, *replay);
+        const auto replayed = accumulate(edge.to, *replay);
         ASSERT_TRUE(replayed) << replayed.error().message;
         EXPECT_EQ(canonical(*replayed), canonical(*plain));
         ++compared[recording.api];
@@ -132,15 +89,15 @@ TEST(RecordedAnswers, SurviveTheWayIntoAStream) {
         if (recording.stream || kBroken.contains(recording.id))
             continue;
         SCOPED_TRACE(recording.id + " " + recording.api + " " + recording.provider);
-        const Pair pair = pair_of(recording);
-        const auto plain = write_answer(pair.from, recording.response_body, pair.to);
+        const Edge edge = edge_of(recording);
+        const auto plain = write_answer(edge.from, recording.response_body, edge.to);
         if (!plain) {
             EXPECT_TRUE(is_beyond(recording.response_body)) << plain.error().message;
             continue;
         }
-        const auto replay = protocol::plain_to_stream(pair.to, *plain, true);
+        const auto replay = protocol::plain_to_stream(edge.to, *plain, true);
         ASSERT_TRUE(replay) << replay.error().message;
-        const auto replayed = accumulate(pair.to, *replay);
+        const auto replayed = accumulate(edge.to, *replay);
         ASSERT_TRUE(replayed) << replayed.error().message;
         EXPECT_EQ(canonical(*replayed), canonical(*plain));
         ++compared;
@@ -155,15 +112,15 @@ TEST(RecordedAnswers, KeepTextUsageAndNamesInTheOtherDialect) {
         if (kBroken.contains(recording.id))
             continue;
         SCOPED_TRACE(recording.id + " " + recording.api + " " + recording.provider);
-        const Pair pair = pair_of(recording);
-        const auto source = recording.stream ? accumulate(pair.from, recording.response_body)
+        const Edge edge = edge_of(recording);
+        const auto source = recording.stream ? accumulate(edge.from, recording.response_body)
                                              : Result<std::string>(recording.response_body);
         ASSERT_TRUE(source);
-        const auto plain = write_answer(pair.from, *source, pair.to);
+        const auto plain = write_answer(edge.from, *source, edge.to);
         if (!plain)
             continue;
-        const auto before = protocol::read_answer(pair.from, *source);
-        const auto after = protocol::read_answer(pair.to, *plain);
+        const auto before = protocol::read_answer(edge.from, *source);
+        const auto after = protocol::read_answer(edge.to, *plain);
         ASSERT_TRUE(before && after);
         EXPECT_EQ(after->id, before->id);
         EXPECT_EQ(after->model, before->model);
@@ -181,6 +138,49 @@ TEST(RecordedAnswers, KeepTextUsageAndNamesInTheOtherDialect) {
         ++compared;
     }
     EXPECT_EQ(compared, 1052);
+}
+
+/// What stands outside JSON strings.
+std::string outside_strings(std::string_view json) {
+    std::string out;
+    bool in_string = false;
+    for (std::size_t i = 0; i < json.size(); ++i) {
+        if (json[i] == '"')
+            in_string = !in_string;
+        else if (!in_string)
+            out += json[i];
+        else if (json[i] == '\\')
+            ++i;
+    }
+    return out;
+}
+
+TEST(RecordedStreams, AreConvertedWithEveryByteOfTheProvidersInsideAString) {
+    LARDER_NEED_RECORDINGS();
+    const std::set<std::string_view> kNames = {"",
+                                               "message_start",
+                                               "content_block_start",
+                                               "content_block_delta",
+                                               "content_block_stop",
+                                               "message_delta",
+                                               "message_stop"};
+    std::size_t events = 0;
+    for (const Recording& recording : *recordings()) {
+        if (!recording.stream)
+            continue;
+        const auto live = convert_stream(edge_of(recording), recording.response_body);
+        if (!live)
+            continue;
+        for (const http::SseEvent& event : events_of(*live)) {
+            EXPECT_TRUE(kNames.contains(event.name)) << event.name;
+            EXPECT_TRUE(event.data == "[DONE]" || json::parse(event.data)) << event.data;
+            EXPECT_EQ(outside_strings(event.data).find_first_not_of("{}[]:,0123456789nulDONE"),
+                      std::string::npos)
+                << event.data;
+            ++events;
+        }
+    }
+    EXPECT_GT(events, 5000U);
 }
 
 } // namespace
