@@ -24,6 +24,18 @@ void add_text(std::string& out, std::string_view name, std::string_view value) {
     json::write_string(out, value);
 }
 
+/// As `api` of a provider in the configuration.
+std::string_view api_name(protocol::Dialect dialect) {
+    switch (dialect) {
+    case protocol::Dialect::kAnthropicMessages:
+        return "anthropic";
+    case protocol::Dialect::kGemini:
+        return "gemini";
+    default:
+        return "openai";
+    }
+}
+
 void add_number(std::string& out, std::string_view name, std::int64_t value) {
     (((out += '"') += name) += "\":") += std::to_string(value);
 }
@@ -208,9 +220,7 @@ http::Response OperationRoutes::providers(const provider::Catalog& catalog) cons
         if (!body.ends_with('['))
             body += ',';
         add_text(body += '{', "name", provider.name);
-        add_text(body += ',', "api",
-                 provider.dialect == protocol::Dialect::kAnthropicMessages ? "anthropic"
-                                                                           : "openai");
+        add_text(body += ',', "api", api_name(provider.dialect));
         body +=
             provider.missing_variable.empty() ? ",\"configured\":true" : ",\"configured\":false";
         add_text(body += ',', "state",

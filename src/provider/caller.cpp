@@ -17,6 +17,18 @@ namespace {
 using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                          asio::wait_traits<std::chrono::steady_clock>, Executor>;
 
+/// The line that carries the key, up to the key.
+std::string_view key_field(protocol::Dialect dialect) {
+    switch (dialect) {
+    case protocol::Dialect::kAnthropicMessages:
+        return "x-api-key: ";
+    case protocol::Dialect::kGemini:
+        return "x-goog-api-key: ";
+    default:
+        return "Authorization: Bearer ";
+    }
+}
+
 /// The fields that we add, as lines.
 std::string head_lines(const Provider& provider, bool stream) {
     std::string lines;
@@ -26,9 +38,7 @@ std::string head_lines(const Provider& provider, bool stream) {
     lines += stream ? "text/event-stream\r\n" : "application/json\r\n";
     if (provider.api_key.empty())
         return lines;
-    lines += provider.dialect == protocol::Dialect::kAnthropicMessages ? "x-api-key: "
-                                                                       : "Authorization: Bearer ";
-    return (lines += provider.api_key) += "\r\n";
+    return ((lines += key_field(provider.dialect)) += provider.api_key) += "\r\n";
 }
 
 } // namespace
