@@ -1,5 +1,6 @@
 // Answers of any dialect: the entry points, and what both dialects share.
 #include "protocol/answer.hpp"
+#include "protocol/openai_responses.hpp"
 
 #include <algorithm>
 
@@ -100,7 +101,8 @@ Result<Answer> read_answer(Dialect dialect, std::string_view body) {
     const Cursor root(*document);
     if (!root.is_object())
         return unreadable("it is no JSON object");
-    if (const auto error = root.find_set("error"))
+    const bool may_fail = dialect == Dialect::kOpenAiResponses && is_response(root);
+    if (const auto error = root.find_set("error"); error && !may_fail)
         return provider_error(*error);
     auto answer = read_answer_of(dialect, root);
     if (!answer)

@@ -25,12 +25,90 @@ bool is_client_tool(Dialect dialect, Cursor tool) {
     });
 }
 
+/// Tools of the Responses API that the client runs by itself.
+constexpr std::array<std::string_view, 4> kResponsesClientTools = {"function", "custom",
+                                                                   "local_shell", "apply_patch"};
+
+bool is_responses_client_tool(Cursor tool, int depth);
+
+/// A named group of tools.
+bool is_client_namespace(Cursor tool, int depth) {
+    const auto tools = tool.find_set("tools");
+    if (!tools)
+        return true;
+    for (const Cursor inner : tools->elements()) {
+        if (!is_responses_client_tool(inner, depth + 1))
+            return false;
+    }
+    return true;
+}
+
+bool is_responses_client_tool(Cursor tool, int depth) {
+    constexpr int kDeepest = 4;
+    const auto type = tool.find_set("type");
+    if (!type)
+        return true;
+    if (!type->is_string() || depth > kDeepest)
+        return false;
+    if (type->equals("namespace"))
+        return is_client_namespace(tool, depth);
+    if (type->equals("shell")) {
+        const auto environment = tool.find_set("environment");
+        const auto where = environment ? environment->find("type") : std::nullopt;
+        return where && where->equals("local");
+    }
+    if (type->equals("tool_search")) {
+        const auto execution = tool.find("execution");
+        return execution && execution->equals("client");
+    }
+    return std::ranges::find(kResponsesClientTools, type->characters()) !=
+           kResponsesClientTools.end();
+}
+
 bool has_hosted_tool(Dialect dialect, Cursor tools) {
     for (const Cursor tool : tools.elements()) {
-        if (!is_client_tool(dialect, tool))
+        const bool is_client = dialect == Dialect::kOpenAiResponses
+                                   ? is_responses_client_tool(tool, 0)
+                                   : is_client_tool(dialect, tool);
+        if (!is_client)
             return true;
     }
     return false;
+}
+
+/// Whether a content, an output, or one of its parts is a file that the provider keeps.
+bool has_file_id(std::optional<Cursor> content) {
+    if (!content)
+        return false;
+    if (content->find_set("file_id"))
+        return true;
+    for (const Cursor part : content->elements()) {
+        if (part.find_set("file_id"))
+            return true;
+    }
+    return false;
+}
+
+/// What an item of a Responses request depends on beside itself.
+std::string_view bypass_reason_of_item(Cursor item) {
+    const auto type = item.find_set("type");
+    // A reference may leave its type out.
+    const bool is_bare = !type && !item.find_set("role") && item.find_set("id");
+    if (is_bare || (type && type->equals("item_reference")))
+        return "item_reference";
+    if (has_file_id(item.find("content")) || has_file_id(item.find("output")))
+        return "file_id";
+    const auto tools = item.find("tools");
+    return tools && has_hosted_tool(Dialect::kOpenAiResponses, *tools) ? "hosted_tool"
+                                                                       : std::string_view();
+}
+
+std::string_view bypass_reason_of_input(Cursor input) {
+    for (const Cursor item : input.elements()) {
+        if (const auto reason = bypass_reason_of_item(item); !reason.empty())
+            return reason;
+    }
+    return {};
 }
 
 bool is_switched_on(Cursor value) {
@@ -63,6 +141,8 @@ constexpr std::array<Rule, 11> kRules = {{
 std::string_view bypass_reason(Dialect dialect, std::string_view name, Cursor value) {
     if (name == "tools")
         return has_hosted_tool(dialect, value) ? "hosted_tool" : std::string_view();
+    if (name == "input" && dialect == Dialect::kOpenAiResponses)
+        return bypass_reason_of_input(value);
     if (name == "prompt" && dialect != Dialect::kLlm)
         return value.is_object() ? "stored_prompt" : std::string_view();
     for (const Rule& rule : kRules) {

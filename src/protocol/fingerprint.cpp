@@ -20,7 +20,10 @@ constexpr std::array<std::string_view, 17> kFreeForm = {
     "response_schema", "responseSchema", "args",           "chat_template_kwargs",
     "structural_tag"};
 
-json::Order order_of(std::string_view name) {
+/// `input` is a tool's in all dialects but Responses, where it is the API's own list of items.
+json::Order order_of(Dialect dialect, std::string_view name) {
+    if (name == "input" && dialect == Dialect::kOpenAiResponses)
+        return json::Order::kFree;
     return std::ranges::find(kFreeForm, name) != kFreeForm.end() ? json::Order::kKept
                                                                  : json::Order::kFree;
 }
@@ -34,7 +37,7 @@ void add_to_fingerprint(llm::FingerprintBuilder& key, Dialect dialect, json::Val
         store && !store->is(json::Kind::kFalse) && !store->is(json::Kind::kNull);
     json::CanonicalOptions options;
     options.skip_top = std::span(kSkipped).first(kSkipped.size() - (counts_store ? 1 : 0));
-    options.order = order_of;
+    options.order = [dialect](std::string_view name) { return order_of(dialect, name); };
     std::string canonical;
     canonical.reserve(effective_body.raw().size());
     json::write_canonical(canonical, effective_body, options);

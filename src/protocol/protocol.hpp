@@ -58,8 +58,8 @@ std::string_view bypass_reason_of_model(std::string_view model);
 
 /// Checks a request and reads its fields. Refuses, with `field` set: no object, a wrong type of a
 /// member that the dialect knows, an empty prompt, prompt beside messages (kLlm), no model (native
-/// dialects: they need one), no messages, no max_tokens (Anthropic), NaN-like numbers, a negative
-/// temperature or maxTokens.
+/// dialects: they need one, but for a stored prompt of Responses), no messages, no input, no
+/// max_tokens (Anthropic), NaN-like numbers, a negative temperature or maxTokens.
 Result<Call> read_call(Dialect dialect, const json::Document& body);
 
 /// The request as the provider gets it. Same dialect: the client's bytes, patched where `model`

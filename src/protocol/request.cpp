@@ -32,7 +32,9 @@ Result<std::string> patch_request(const json::Document& body, Dialect dialect, c
                                   std::string_view model, bool ask_usage) {
     json::Patch patch;
     const Cursor root(body);
-    if (model != call.model)
+    // A stored prompt's own model stays where the client named none.
+    const bool is_stored_model = dialect == Dialect::kOpenAiResponses && call.model.empty();
+    if (model != call.model && !is_stored_model)
         set_member(patch, root, "model", quoted(model));
     if (dialect == Dialect::kOpenAiChat && call.stream && ask_usage && !call.include_usage)
         ask_for_usage(patch, root);
