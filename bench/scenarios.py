@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import fleet
+import streams
 from measure import (
     cpu_round,
     interleave,
@@ -293,6 +294,7 @@ SCENARIOS = {
     "size": measure_size,
     "flight": measure_single_flight,
     "limit": measure_limit,
+    **streams.SCENARIOS,
     **fleet.SCENARIOS,
 }
 CALIBRATED = ("hit", "miss", "miss-cached", "latency", "flight")  # nginx can stand in for Larder

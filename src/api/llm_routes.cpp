@@ -16,26 +16,6 @@ using gateway::ClientForm;
 using gateway::Outcome;
 using protocol::Dialect;
 
-/// The client's fields that go to the provider, per API. What is forwarded is in the key, and what
-/// isn't in the key isn't forwarded.
-http::OwnedFields forwarded_fields(Dialect dialect, const http::Fields& fields) {
-    static constexpr std::array<std::string_view, 3> kOpenAi{"openai-beta", "openai-organization",
-                                                             "openai-project"};
-    static constexpr std::array<std::string_view, 2> kAnthropic{"anthropic-beta",
-                                                                "anthropic-version"};
-    http::OwnedFields forwarded;
-    if (dialect == Dialect::kLlm)
-        return forwarded;
-    const std::span<const std::string_view> names =
-        dialect == Dialect::kAnthropicMessages ? std::span<const std::string_view>(kAnthropic)
-                                               : kOpenAi;
-    for (const std::string_view name : names) {
-        if (fields.count(name) > 0)
-            forwarded.emplace_back(name, fields.joined(name));
-    }
-    return forwarded;
-}
-
 /// Whether a provider's failure is one that a stale entry may stand in for.
 bool is_failure(const gateway::FlightEnd& end) {
     if (end.error)
@@ -61,6 +41,24 @@ private:
 };
 
 } // namespace
+
+http::OwnedFields forwarded_fields(Dialect dialect, const http::Fields& fields) {
+    static constexpr std::array<std::string_view, 3> kOpenAi{"openai-beta", "openai-organization",
+                                                             "openai-project"};
+    static constexpr std::array<std::string_view, 2> kAnthropic{"anthropic-beta",
+                                                                "anthropic-version"};
+    http::OwnedFields forwarded;
+    if (dialect == Dialect::kLlm)
+        return forwarded;
+    const std::span<const std::string_view> names =
+        dialect == Dialect::kAnthropicMessages ? std::span<const std::string_view>(kAnthropic)
+                                               : kOpenAi;
+    for (const std::string_view name : names) {
+        if (fields.count(name) > 0)
+            forwarded.emplace_back(name, fields.joined(name));
+    }
+    return forwarded;
+}
 
 Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
     const http::RequestHead& head = context.exchange.head();
@@ -215,7 +213,7 @@ Task<bool> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
                           [follower] { follower->signal.notify(); });
     StreamWriter writer(context, form, joined.flight->dialect());
     gateway::Flight::News news;
-    Result<void> written;
+    Result<bool> written = true;
     while (!exchange.gone() && written) {
         news.blocks.clear();
         if (!joined.flight->poll(*follower, news)) {
@@ -232,7 +230,9 @@ Task<bool> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
             outcome = Outcome::kMiss; // the other node was waited for in vain
         if (gateway::is_stream(form) && news.streaming) {
             co_await writer.begin(outcome, std::move(news.fields));
-            written = co_await writer.write(news.blocks);
+            written = writer.write(news.blocks);
+            if (!written || !*written)
+                co_await exchange.flush();
         }
         if (news.end)
             break;

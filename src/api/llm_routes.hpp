@@ -10,6 +10,10 @@
 
 namespace larder::api {
 
+/// The client's fields that go to the provider, per API. What is forwarded is in the key, and what
+/// isn't in the key isn't forwarded.
+http::OwnedFields forwarded_fields(protocol::Dialect dialect, const http::Fields& fields);
+
 class LlmRoutes {
 public:
     LlmRoutes(gateway::Gateway& gateway, MemoryBudget& budget, const Clock& clock)

@@ -48,12 +48,11 @@ Task<void> StreamWriter::begin(gateway::Outcome outcome, http::OwnedFields field
     co_await context_.exchange.begin_stream(200, std::move(own), lines);
 }
 
-Task<Result<void>>
-StreamWriter::write(std::span<const std::shared_ptr<const gateway::Block>> blocks) {
+Result<bool> StreamWriter::write(std::span<const std::shared_ptr<const gateway::Block>> blocks) {
+    http::Exchange& exchange = context_.exchange;
     if (blocks.size() == 1 && goes_as_it_is(*blocks.front())) {
         told_ = told_ || !blocks.front()->comment;
-        co_await context_.exchange.write(blocks.front()->raw);
-        co_return Result<void>();
+        return exchange.write_now(blocks.front()->raw);
     }
     std::string out;
     Result<void> rendered;
@@ -62,9 +61,10 @@ StreamWriter::write(std::span<const std::shared_ptr<const gateway::Block>> block
         if (rendered = render(*block, out); !rendered)
             break;
     }
-    if (!out.empty())
-        co_await context_.exchange.write(out);
-    co_return rendered;
+    const bool sent = exchange.write_now(out);
+    if (!rendered)
+        return std::unexpected(std::move(rendered).error());
+    return sent;
 }
 
 Result<void> StreamWriter::render(const gateway::Block& block, std::string& out) {

@@ -21,8 +21,9 @@ public:
 
     /// Sends the head, once. `fields`: the provider's.
     Task<void> begin(gateway::Outcome outcome, http::OwnedFields fields);
-    /// Sends blocks. An Error is one of the conversion: the stream can't go on.
-    Task<Result<void>> write(std::span<const std::shared_ptr<const gateway::Block>> blocks);
+    /// Sends blocks; where it gives false, the exchange's `flush` is to be awaited. An Error is one
+    /// of the conversion: the stream can't go on.
+    Result<bool> write(std::span<const std::shared_ptr<const gateway::Block>> blocks);
     /// A comment while nothing else comes.
     Task<void> keep_alive();
     /// Sends what ends a whole answer; of one that has shown nothing, all of it.

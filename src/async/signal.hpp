@@ -5,8 +5,8 @@
 #include "async/task.hpp"
 
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <functional>
 #include <utility>
@@ -23,11 +23,12 @@ public:
     /// Returns once notified (at once if that has happened since the last wait).
     Task<void> wait() {
         if (!std::exchange(set_, false)) {
-            co_await asio::async_initiate<const asio::use_awaitable_t<Executor>, void()>(
+            constexpr asio::deferred_t kWithoutAFrame;
+            co_await asio::async_initiate<const asio::deferred_t, void()>(
                 [this](auto handler) {
                     waiter_ = [handler = std::move(handler)]() mutable { std::move(handler)(); };
                 },
-                asio::use_awaitable_t<Executor>());
+                kWithoutAFrame);
         }
     }
 

@@ -227,7 +227,18 @@ public:
             if (out.size() > before)
                 co_return true;
             phase_.arm(timeouts_.idle);
-            auto more = co_await receive();
+            // In the frame of this coroutine where it can be: a stream's every event passes here.
+            Result<bool> more = false;
+            net::IoResult::Status status{};
+            if (stream_->has_buffered()) {
+                more = co_await receive();
+            } else if (const auto [error] = co_await stream_->readable(); error) {
+                more = broken("waiting for the answer");
+            } else if (auto taken = take_in(status)) {
+                more = *std::move(taken);
+            } else {
+                more = co_await receive();
+            }
             phase_.disarm(); // a reader that takes its time is not the provider's fault
             if (!more)
                 co_return std::unexpected(std::move(more).error());
@@ -399,7 +410,9 @@ private:
         for (const auto& [name, value] : request.fields)
             ((text += name) += ": ").append(value) += "\r\n";
         text += request.head_lines;
-        if (!request.body.empty() || request.method == "POST")
+        const bool takes_body =
+            request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+        if (!request.body.empty() || takes_body)
             ((text += "Content-Length: ") += std::to_string(request.body.size())) += "\r\n";
         text += "\r\n";
         const std::array parts{part_of(text), part_of(request.body)};
@@ -447,6 +460,25 @@ private:
         }
     }
 
+    /// Appends what has arrived to `input_`, without waiting. False at the end of input; nullopt
+    /// where the socket is to be waited for, as `status` says.
+    std::optional<Result<bool>> take_in(net::IoResult::Status& status) {
+        const auto buffer = read_buffer();
+        const net::IoResult step = stream_->try_read(buffer.data(), buffer.size());
+        status = step.status;
+        switch (step.status) {
+        case net::IoResult::Status::kOk:
+            input_.append(buffer.data(), step.bytes);
+            return true;
+        case net::IoResult::Status::kEnd:
+            return false;
+        case net::IoResult::Status::kError: // a reset, or TLS without close_notify: no end
+            return broken("waiting for the answer");
+        default:
+            return std::nullopt;
+        }
+    }
+
     /// Appends what arrives to `input_`. False at the end of input.
     Task<Result<bool>> receive() {
         bool waited = stream_->has_buffered();
@@ -455,23 +487,13 @@ private:
                 if (auto ready = co_await stream_->wait_readable(); !ready)
                     co_return broken("waiting for the answer");
             }
-            const auto buffer = read_buffer();
-            const net::IoResult step = stream_->try_read(buffer.data(), buffer.size());
-            switch (step.status) {
-            case net::IoResult::Status::kOk:
-                input_.append(buffer.data(), step.bytes);
-                co_return true;
-            case net::IoResult::Status::kWantRead:
-                waited = false;
-                break;
-            case net::IoResult::Status::kWantWrite:
+            net::IoResult::Status status{};
+            if (auto taken = take_in(status))
+                co_return *std::move(taken);
+            waited = status == net::IoResult::Status::kWantWrite;
+            if (waited) {
                 if (auto ready = co_await stream_->wait_writable(); !ready)
                     co_return broken("waiting for the answer");
-                break;
-            case net::IoResult::Status::kEnd:
-                co_return false;
-            case net::IoResult::Status::kError: // a reset, or TLS without close_notify: no end
-                co_return broken("waiting for the answer");
             }
         }
     }

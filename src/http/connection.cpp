@@ -468,12 +468,14 @@ Task<Result<void>> Connection::reply_raw(std::string_view constant_head,
 }
 
 Task<Result<void>> Connection::begin_stream(int status, OwnedFields fields,
-                                            std::string_view head_lines) {
+                                            std::string_view head_lines,
+                                            std::optional<std::uint64_t> length) {
     LARDER_ASSERT(!replied());
     status_ = status;
     streaming_ = true;
-    chunked_ = head_.minor_version >= 1;
-    if (!chunked_)
+    stream_left_ = length;
+    chunked_ = !length && head_.minor_version >= 1;
+    if (!length && !chunked_)
         keep_alive_ = false;
     std::string head;
     head.reserve(512);
@@ -483,10 +485,54 @@ Task<Result<void>> Connection::begin_stream(int status, OwnedFields fields,
     head += head_lines;
     if (chunked_)
         head += "Transfer-Encoding: chunked\r\n";
+    if (length) {
+        head += "Content-Length: ";
+        append_number(head, *length);
+        head += "\r\n";
+    }
     append_ending(head);
     const std::array parts{part_of(head)};
     co_return co_await send(parts);
 }
+
+/// Whether the reply's length has room for so many more bytes.
+bool Connection::take_from_length(std::size_t bytes) {
+    if (!stream_left_)
+        return true;
+    if (bytes > *stream_left_) {
+        abort();
+        return false;
+    }
+    *stream_left_ -= bytes;
+    return true;
+}
+
+namespace {
+
+/// What goes over the wire for one piece of a body: three parts, two of them empty unless chunked.
+class Piece {
+public:
+    Piece(std::string_view bytes, bool chunked) {
+        if (!chunked) {
+            parts_ = {part_of({}), part_of(bytes), part_of({})};
+            return;
+        }
+        auto [end, error] = std::to_chars(size_.data(), size_.data() + 16, bytes.size(), 16);
+        *end++ = '\r';
+        *end++ = '\n';
+        parts_ = {part_of({size_.data(), static_cast<std::size_t>(end - size_.data())}),
+                  part_of(bytes), part_of("\r\n")};
+    }
+    Piece(const Piece&) = delete;
+    Piece& operator=(const Piece&) = delete;
+    [[nodiscard]] std::span<const iovec> parts() const { return parts_; }
+
+private:
+    std::array<char, 20> size_{};
+    std::array<iovec, 3> parts_{};
+};
+
+} // namespace
 
 Task<Result<void>> Connection::write(std::string_view bytes) {
     LARDER_ASSERT(streaming_);
@@ -494,21 +540,48 @@ Task<Result<void>> Connection::write(std::string_view bytes) {
         co_return fail(ErrorCode::kCancelled, "the client has gone");
     if (bytes.empty() || head_.method == Method::kHead)
         co_return Result<void>();
-    if (!chunked_) {
-        const std::array parts{part_of(bytes)};
-        co_return co_await send(parts);
+    if (!take_from_length(bytes.size()))
+        co_return fail(ErrorCode::kInternal, "more bytes than were told");
+    const Piece piece(bytes, chunked_);
+    co_return co_await send(piece.parts());
+}
+
+bool Connection::write_now(std::string_view bytes) {
+    LARDER_ASSERT(streaming_ && unsent_.empty());
+    if (gone_ || bytes.empty() || head_.method == Method::kHead || !take_from_length(bytes.size()))
+        return true;
+    const Piece piece(bytes, chunked_);
+    const net::IoResult step = stream_->try_write(piece.parts());
+    using Status = net::IoResult::Status;
+    if (step.status == Status::kEnd || step.status == Status::kError) {
+        client_has_gone();
+        return true;
     }
-    std::array<char, 20> size{};
-    auto [end, error] = std::to_chars(size.data(), size.data() + 16, bytes.size(), 16);
-    *end++ = '\r';
-    *end++ = '\n';
-    const std::array parts{part_of({size.data(), static_cast<std::size_t>(end - size.data())}),
-                           part_of(bytes), part_of("\r\n")};
+    std::size_t sent = step.status == Status::kOk ? step.bytes : 0;
+    for (const iovec& part : piece.parts()) {
+        bytes_sent_ += part.iov_len;
+        const std::size_t skipped = std::min(sent, part.iov_len);
+        unsent_.append(static_cast<const char*>(part.iov_base) + skipped, part.iov_len - skipped);
+        sent -= skipped;
+    }
+    return unsent_.empty();
+}
+
+Task<Result<void>> Connection::flush() {
+    const std::string rest = std::exchange(unsent_, {});
+    if (gone_)
+        co_return fail(ErrorCode::kCancelled, "the client has gone");
+    if (rest.empty())
+        co_return Result<void>();
+    bytes_sent_ -= rest.size(); // they were counted already
+    const std::array parts{part_of(rest)};
     co_return co_await send(parts);
 }
 
 Task<Result<void>> Connection::end_stream() {
     LARDER_ASSERT(streaming_);
+    if (stream_left_.value_or(0) > 0 && head_.method != Method::kHead)
+        abort();
     streaming_ = false;
     if (!chunked_ || head_.method == Method::kHead)
         co_return Result<void>();

@@ -56,9 +56,11 @@ public:
     Task<Result<void>> reply(Response response) override;
     Task<Result<void>> reply_raw(std::string_view constant_head, std::string_view changing_head,
                                  std::string_view body) override;
-    Task<Result<void>> begin_stream(int status, OwnedFields fields,
-                                    std::string_view head_lines) override;
+    Task<Result<void>> begin_stream(int status, OwnedFields fields, std::string_view head_lines,
+                                    std::optional<std::uint64_t> length) override;
     Task<Result<void>> write(std::string_view bytes) override;
+    bool write_now(std::string_view bytes) override;
+    Task<Result<void>> flush() override;
     Task<Result<void>> end_stream() override;
     void abort() override;
     [[nodiscard]] bool replied() const override { return status_ != 0; }
@@ -77,6 +79,7 @@ private:
     Task<bool> fill(std::chrono::milliseconds within, bool restart_deadline);
     Task<void> finish_body();
     Task<void> linger();
+    bool take_from_length(std::size_t bytes);
     Task<Result<void>> send(std::span<const iovec> parts);
     void append_ending(std::string& out);
     void begin_request();
@@ -105,8 +108,10 @@ private:
     RequestHead head_;
     std::int64_t started_us_ = 0;
     std::uint64_t bytes_sent_ = 0;
+    std::optional<std::uint64_t> stream_left_; // of a streamed reply whose length was told
     int status_ = 0;
     bool keep_alive_ = true;
+    std::string unsent_; // of a write_now
     bool streaming_ = false;
     bool chunked_ = false;
     bool continue_sent_ = false;

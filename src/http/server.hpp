@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,12 +51,18 @@ public:
     /// returns; Content-Length stands in `head` already.
     virtual Task<Result<void>> reply_raw(std::string_view constant_head,
                                          std::string_view changing_head, std::string_view body) = 0;
-    /// Begins a reply of unknown length: chunked, or until close for HTTP/1.0.
+    /// Begins a reply that comes in pieces. Without a `length`: chunked, or until close for
+    /// HTTP/1.0; with one, other than that many bytes end the connection as a cut reply.
     virtual Task<Result<void>> begin_stream(int status, OwnedFields fields,
-                                            std::string_view head_lines) = 0;
+                                            std::string_view head_lines,
+                                            std::optional<std::uint64_t> length = {}) = 0;
     /// Sends more of it; returns when the bytes are with the kernel (back-pressure). kCancelled
     /// when the client has gone.
     virtual Task<Result<void>> write(std::string_view bytes) = 0;
+    /// The same without waiting. False when the socket did not take everything: the rest is kept,
+    /// and `flush` is to be awaited before more is written.
+    [[nodiscard]] virtual bool write_now(std::string_view bytes) = 0;
+    virtual Task<Result<void>> flush() = 0;
     virtual Task<Result<void>> end_stream() = 0;
     /// Ends the connection at once without finishing the reply: the client sees that it was cut.
     virtual void abort() = 0;

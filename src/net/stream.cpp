@@ -1,8 +1,5 @@
 #include "net/stream.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -73,16 +70,15 @@ void Stream::close() {
 }
 
 Task<Result<void>> Stream::wait_readable() {
-    auto [error] = co_await socket_.async_wait(asio::socket_base::wait_read,
-                                               asio::as_tuple(asio::use_awaitable_t<Executor>()));
+    auto [error] = co_await readable();
     if (error)
         co_return broken();
     co_return Result<void>();
 }
 
 Task<Result<void>> Stream::wait_writable() {
-    auto [error] = co_await socket_.async_wait(asio::socket_base::wait_write,
-                                               asio::as_tuple(asio::use_awaitable_t<Executor>()));
+    auto [error] =
+        co_await socket_.async_wait(asio::socket_base::wait_write, asio::as_tuple(asio::deferred));
     if (error)
         co_return broken();
     co_return Result<void>();

@@ -6,7 +6,9 @@
 #include "async/task.hpp"
 #include "base/result.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include <sys/uio.h>
@@ -52,6 +54,10 @@ public:
     virtual void shut_down();
 
     [[nodiscard]] Socket& socket() { return socket_; }
+    /// `wait_readable` without a coroutine's frame: gives a tuple of the error.
+    [[nodiscard]] auto readable() {
+        return socket_.async_wait(asio::socket_base::wait_read, asio::as_tuple(asio::deferred));
+    }
     /// Both fail with kCancelled when the socket was closed or cancelled meanwhile.
     Task<Result<void>> wait_readable();
     Task<Result<void>> wait_writable();
