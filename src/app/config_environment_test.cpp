@@ -81,6 +81,42 @@ TEST(ConfigEnvironment, MovesAProviderOfTheFileOnlyWhenTheFileDoesNotPlaceIt) {
     EXPECT_EQ(providers[2].api_key, "own");
 }
 
+TEST(ConfigEnvironment, KnowsWhereGeminiIs) {
+    const Variables variables = {{"GEMINI_API_KEY", "g-1"}};
+    const Config config = good("providers:\n"
+                               "  gemini: {}\n"
+                               "  google: { api: gemini, api_key: g-2 }\n"
+                               "  fake: { api: gemini, base_url: 'http://h/v1beta/' }\n",
+                               variables);
+    const auto& providers = config.catalog.providers;
+    ASSERT_EQ(providers.size(), 3U);
+    for (const auto& provider : providers)
+        EXPECT_EQ(provider.dialect, protocol::Dialect::kGemini) << provider.name;
+    EXPECT_EQ(providers[0].base_url, "https://generativelanguage.googleapis.com/v1beta");
+    EXPECT_EQ(providers[0].api_key, "g-1");
+    EXPECT_EQ(providers[0].vendor, "gemini");
+    EXPECT_EQ(providers[1].api_key, "g-2");
+    EXPECT_EQ(providers[1].vendor, "gemini");
+    EXPECT_EQ(providers[2].base_url, "http://h/v1beta");
+    EXPECT_EQ(providers[2].api_key, "");
+    EXPECT_EQ(providers[2].vendor, "");
+    const auto target = config.catalog.resolve({}, "gemini-2.5-flash");
+    ASSERT_TRUE(target);
+    EXPECT_EQ(target->provider->name, "gemini");
+    const Config moved =
+        good("providers: { gemini: {} }", {{"GEMINI_BASE_URL", "http://moved/v1"}});
+    EXPECT_EQ(moved.catalog.providers.at(0).base_url, "http://moved/v1");
+    EXPECT_EQ(moved.catalog.providers.at(0).missing_variable, "GEMINI_API_KEY");
+    EXPECT_EQ(good("", variables).catalog.names(), "openai, anthropic");
+}
+
+TEST(ConfigEnvironment, MayStillSpeakToGeminiAsOpenAis) {
+    const Config config =
+        good("providers: { gemini: { api: openai, base_url: 'http://h/openai' } }", {});
+    EXPECT_EQ(config.catalog.providers.at(0).dialect, protocol::Dialect::kOpenAiChat);
+    EXPECT_EQ(config.catalog.providers.at(0).vendor, "gemini");
+}
+
 TEST(ConfigEnvironment, RefusesBrokenPlacesAndKeysWithoutShowingThem) {
     const std::string url = read("", {{"OPENAI_BASE_URL", "secret.example"}}).error().message;
     EXPECT_EQ(url, "environment: OPENAI_BASE_URL: must start with http:// or https://");
@@ -202,7 +238,7 @@ TEST(ConfigEnvironment, RefusesProvidersThatAreIncomplete) {
         {"providers: {}", "providers: must list at least one provider"},
         {"providers:", "providers: must list at least one provider"},
         {"providers: { groq: { base_url: 'http://h' } }", "providers.groq: needs api"},
-        {"providers: { groq: { api: gemini } }", "providers.groq.api: 'gemini' is not known"},
+        {"providers: { groq: { api: cohere } }", "providers.groq.api: 'cohere' is not known"},
         {"providers: { 'a/b': { api: openai } }", "a provider's name has"},
         {"providers: { p: { api: openai, models: [] } }", "providers.p.models: an empty list"},
         {"providers: { p: { api: openai, retries: 11 } }", "providers.p.retries: must be from 0"},

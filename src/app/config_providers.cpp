@@ -30,10 +30,14 @@ constexpr Api kApis[] = {
      "OPENAI_BASE_URL"},
     {Dialect::kAnthropicMessages, "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY",
      "ANTHROPIC_BASE_URL"},
+    {Dialect::kGemini, "gemini", "https://generativelanguage.googleapis.com/v1beta",
+     "GEMINI_API_KEY", "GEMINI_BASE_URL"},
 };
+/// So many of them are there without a file.
+constexpr std::size_t kDefaultApis = 2;
 
 const Api& api_of(Dialect dialect) {
-    return kApis[dialect == Dialect::kOpenAiChat ? 0 : 1];
+    return *std::ranges::find(kApis, dialect, &Api::dialect);
 }
 
 void read_api_key(Reader& r, const Node& n, ProviderDraft& d) {
@@ -71,20 +75,24 @@ void read_models(Reader& r, const Node& n, ProviderDraft& d) {
 }
 
 constexpr KeySpec<ProviderDraft> kProviderKeys[] = {
-    {"api", "openai, anthropic", "by its name", "What it speaks. Needed unless its name says it.",
+    {"api", "openai, anthropic, gemini", "by its name",
+     "What it speaks. Needed unless its name says it.",
      [](Reader& r, const Node& n, ProviderDraft& d) {
          Dialect dialect = Dialect::kLlm;
          r.read(n, dialect,
-                {{"openai", Dialect::kOpenAiChat}, {"anthropic", Dialect::kAnthropicMessages}});
+                {{"openai", Dialect::kOpenAiChat},
+                 {"anthropic", Dialect::kAnthropicMessages},
+                 {"gemini", Dialect::kGemini}});
          if (dialect != Dialect::kLlm)
              d.dialect = dialect;
      }},
     {"base_url", "URL", "by its api",
-     "Where it is. By default `OPENAI_BASE_URL` or `ANTHROPIC_BASE_URL`, else the vendor's own.",
+     "Where it is. By default `OPENAI_BASE_URL`, `ANTHROPIC_BASE_URL` or `GEMINI_BASE_URL`, else "
+     "the vendor's own.",
      read_base_url},
     {"api_key", "text", "by its api",
-     "Sent to it. With neither this nor `base_url`: `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`; with "
-     "`base_url` alone it is called without a key.",
+     "Sent to it. With neither this nor `base_url`: `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` or "
+     "`GEMINI_API_KEY`; with `base_url` alone it is called without a key.",
      read_api_key},
     {"models", "list of text", "any", "The only models that it takes.", read_models},
     {"connect_timeout", "duration", "2s", "For a connection, TLS included.",
@@ -134,8 +142,8 @@ constexpr KeySpec<ProviderDraft> kProviderKeys[] = {
     {"vendor", "text", "by its place or name",
      "The vendor in the price file, whose prices and model names are its own. By default the "
      "api's where the provider stands at that vendor's own host; else its name where the price "
-     "file has it; else the api's where `OPENAI_BASE_URL` or `ANTHROPIC_BASE_URL` places it; else "
-     "none.",
+     "file has it; else the api's where its variable (`OPENAI_BASE_URL` and the like) places it; "
+     "else none.",
      [](Reader& r, const Node& n, ProviderDraft& d) { r.read(n, d.provider.vendor); }},
     {"cache_identity", "text", "name and base_url",
      "Providers of one identity share cached answers.",
@@ -223,7 +231,7 @@ void read_providers(ConfigReader& reader, const YamlNode& node, Draft& draft) {
             }
         }
         if (!provider.dialect && value.find("api") == nullptr)
-            reader.mistake(value, "needs api: openai or anthropic");
+            reader.mistake(value, "needs api: openai, anthropic or gemini");
         provider.provider.dialect = provider.dialect.value_or(Dialect::kOpenAiChat);
         draft.providers.push_back(std::move(provider));
     });
@@ -269,7 +277,7 @@ void finish_names(ConfigReader& reader, Draft& draft, const std::string& names) 
 
 void finish_providers(ConfigReader& reader, Draft& draft) {
     if (!draft.has_providers) {
-        for (const Api& api : kApis) {
+        for (const Api& api : std::span(kApis).first(kDefaultApis)) {
             ProviderDraft provider;
             provider.provider.name = api.name;
             provider.provider.dialect = api.dialect;
