@@ -6,9 +6,19 @@ from harness import RECORDINGS, parse_events
 
 CHAT = "openai.chat"
 MESSAGES = "anthropic.messages"
-WHOLE = {"stop", "end_turn", "stop_sequence", "tool_calls", "tool_use", "function_call"}
-BOUNDED = {"length", "max_tokens"}
-BOUNDS = ("max_tokens", "max_completion_tokens")
+RESPONSES = "openai.responses"
+EMBEDDINGS = "openai.embeddings"
+APIS = (CHAT, MESSAGES, RESPONSES, EMBEDDINGS)
+PATHS = {CHAT: "/v1/chat/completions", MESSAGES: "/v1/messages", RESPONSES: "/v1/responses",
+         EMBEDDINGS: "/v1/embeddings"}
+# Anthropic's tools that the client runs by itself.
+CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
+WHOLE = {"completed", "stop", "end_turn", "stop_sequence", "tool_calls", "tool_use", "function_call"}
+BOUNDED = {"length", "max_tokens", "incomplete:max_output_tokens"}
+BOUNDS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+# What makes an answer depend on more than its request.
+STATE = ("background", "conversation", "previous_response_id", "prompt", "mcp_servers", "web_search_options",
+         "plugins", "container")
 
 
 def slug(provider):
@@ -29,16 +39,27 @@ class Exchange:
         self.content_type = record["response"]["headers"].get("content-type", "")
         self.expect = record["expect"] or {}
         self.tags = set(record["tags"])
-        self.path = "/v1/chat/completions" if self.api == CHAT else "/v1/messages"
+        self.path = PATHS[self.api]
+        self.is_beta = "beta=true" in record["request"]["path"]
 
     def is_keepable(self):
         """Our own reading of the contract's rule, from the README's second opinion and the tags."""
-        if self.is_odd() or self.expect.get("choices", 1) != 1 or "server_tool" in self.tags:
+        if self.api == EMBEDDINGS:
+            return self.status == 200
+        if any(self.body.get(name) is not None for name in STATE) or self.has_hosted_tool():
+            return False
+        if len(re.findall(rb'"finish_reason": ?"', self.answer)) < self.expect.get("choices", 1) and self.api == CHAT:
+            return False
+        if self.is_odd() or "server_tool" in self.tags:
             return False
         if not self.expect.get("text_len") and not self.expect.get("tools"):
             return False
         finish = self.expect.get("finish")
         return finish in WHOLE or (finish in BOUNDED and any(name in self.body for name in BOUNDS))
+
+    def has_hosted_tool(self):
+        kinds = [tool.get("type") for tool in self.body.get("tools") or []]
+        return any(kind not in (None, "function", "custom") and not kind.startswith(CLIENT_TOOLS) for kind in kinds)
 
     def is_odd(self):
         """An error, or a 200 that is no whole answer of its API: half a stream, an error in it, a wrong type."""
@@ -56,21 +77,24 @@ def is_sendable(body, api):
     """Whether it is a request at all: some recordings show how a provider refuses one that isn't."""
     if not isinstance(body.get("model"), str) or not body["model"]:
         return False
+    if api in (RESPONSES, EMBEDDINGS):
+        return bool(body.get("input"))
     if not isinstance(body.get("messages"), list) or not body["messages"]:
         return False
     return api == CHAT or isinstance(body.get("max_tokens"), int)
 
 
-def load():
-    """The chat exchanges, of equal requests the one that the recorded provider gives to Larder."""
+def load(apis=(CHAT, MESSAGES)):
+    """The exchanges of these APIs, of equal requests the one that the recorded provider gives to Larder."""
     seen = {}
     with open(RECORDINGS, encoding="utf-8") as lines:
         for line in lines:
             record = json.loads(line)
-            if record["api"] not in (CHAT, MESSAGES) or not isinstance(record["request"]["body"], dict):
+            if record["api"] not in apis or not isinstance(record["request"]["body"], dict):
                 continue
             exchange = Exchange(record)
             form = {**exchange.body, "stream": exchange.stream}
+            form.pop("user", None)
             form.pop("stream_options", None)
             key = (exchange.provider, exchange.api, json.dumps(form, sort_keys=True))
             # Larder always asks for usage, and so finds the recording that has it.

@@ -1,0 +1,183 @@
+// Every recorded exchange by way of the official SDKs: recorded.mjs {larder, provider, exchanges}, where `exchanges` is a
+// file of JSON lines {id, api, provider, stream, keepable, headers, beta, body}. Of each is compared what the SDK shows
+// straight from the provider, through Larder the first and the second time, and in the other form of its API.
+// Prints {"counts": …, "failures": […]} at the end.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+
+import Anthropic from "@anthropic-ai/sdk";
+import { MessageStream } from "@anthropic-ai/sdk/lib/MessageStream";
+import OpenAI from "openai";
+import { ResponseStream } from "openai/lib/responses/ResponseStream";
+
+import { KEY, collect, inParallel, plain, settings } from "./common.mjs";
+import { foldChunks, readableOf, stripped } from "./fold.mjs";
+
+const counts = {};
+const failures = [];
+const count = (what) => (counts[what] = (counts[what] ?? 0) + 1);
+
+// One fetch for all: what the cache said is found by a header that is unique to a call.
+const outcomes = new Map();
+let calls = 0;
+async function fetchAndNote(url, options) {
+  const reply = await fetch(url, options);
+  const headers = new Headers(options.headers);
+  outcomes.set(headers.get("x-call"), reply.headers.get("x-larder-cache"));
+  return reply;
+}
+
+const options = { apiKey: KEY, maxRetries: 0, timeout: 60_000, fetch: fetchAndNote, logLevel: "off" };
+const openai = (baseURL) => new OpenAI({ ...options, baseURL });
+const anthropic = (baseURL) => new Anthropic({ ...options, baseURL });
+const gateways = { openai: openai(`${settings.larder}/v1`), anthropic: anthropic(settings.larder) };
+const direct = new Map();
+function directTo(exchange) {
+  const kind = exchange.api === "anthropic.messages" ? "anthropic" : "openai";
+  const key = `${kind} ${exchange.provider}`;
+  if (!direct.has(key)) {
+    const base = `${settings.provider}/${exchange.provider}`;
+    direct.set(key, kind === "openai" ? openai(`${base}/v1`) : anthropic(base));
+  }
+  return direct.get(key);
+}
+
+function create(client, exchange, body, headers) {
+  const request = { headers: { ...exchange.headers, ...headers } };
+  switch (exchange.api) {
+    case "openai.chat":
+      return client.chat.completions.create(body, request);
+    case "openai.responses":
+      return client.responses.create(body, request);
+    case "openai.embeddings":
+      return client.embeddings.create(body, request);
+    default:
+      return (exchange.beta ? client.beta.messages : client.messages).create(body, request);
+  }
+}
+
+/// What the SDK shows: {value}, {events}, or {error}. Gives it with what the cache said.
+async function ask(client, exchange, change = {}) {
+  const call = String((calls += 1));
+  const headers = { "x-call": call, "x-larder-variant": exchange.id };
+  const body = { ...exchange.body, ...change };
+  if (client === gateways.openai || client === gateways.anthropic) {
+    body.model = `${exchange.provider}${exchange.api === "anthropic.messages" ? "-messages" : "-chat"}/${body.model}`;
+  }
+  const shown = {};
+  try {
+    const result = await create(client, exchange, body, headers);
+    if (body.stream === true) shown.events = plain(await collect(result));
+    else shown.value = plain(result);
+  } catch (error) {
+    const { name, constructor, status, message, code, type, param } = error;
+    const body = plain(error.error ?? null);
+    shown.error = masked({ name, class: constructor.name, status, message, code, type, param, body });
+  }
+  return { shown, outcome: outcomes.get(call) };
+}
+
+// Larder masks keys in a provider's errors; the recorders did so too, in their own ways.
+function masked(value) {
+  return JSON.parse(JSON.stringify(value).replaceAll(/[\w-]*(\*\*\*|REDACTED)[\w.*-]*/g, "*"));
+}
+
+// ---- the other form
+
+/// One view of both forms: what the SDK shows of a plain answer, and what it puts together from a stream.
+async function viewOf(exchange, shown) {
+  if (shown.error) return shown;
+  if (exchange.api === "openai.chat") {
+    if (!shown.value) return stripped(foldChunks(shown.events));
+    // Perplexity's plain answers have an empty delta too.
+    const choices = shown.value.choices.map((choice) => ({ ...choice, delta: undefined }));
+    return stripped({ ...shown.value, object: null, choices });
+  }
+  if (exchange.api === "openai.responses") {
+    if (shown.value) return stripped(shown.value);
+    const last = shown.events.findLast((event) => event.response)?.response;
+    const folded = plain(await ResponseStream.fromReadableStream(readableOf(shown.events)).finalResponse());
+    assert.deepEqual(stripped(withoutParsed(folded.output)), stripped(withoutParsed(last.output)), "the events and the last one");
+    return stripped(last);
+  }
+  if (shown.value) return stripped(shown.value);
+  return stripped(plain(await MessageStream.fromReadableStream(readableOf(shown.events)).finalMessage()));
+}
+
+function withoutParsed(value) {
+  return JSON.parse(JSON.stringify(value, (name, inner) => (name === "parsed" || name === "parsed_arguments" ? undefined : inner)));
+}
+
+async function checkOtherForm(exchange, first) {
+  if (exchange.api === "openai.embeddings") {
+    const numbers = await ask(gateways.openai, exchange, { encoding_format: "float" });
+    const base64 = await ask(gateways.openai, exchange, { encoding_format: "base64" });
+    const usual = await ask(gateways.openai, exchange, { encoding_format: undefined });
+    for (const other of [numbers, base64, usual]) assert.equal(other.outcome, "hit", "the other encoding");
+    assert.deepEqual(floatsOf(numbers.shown.value), floatsOf(base64.shown.value));
+    assert.deepEqual(floatsOf(usual.shown.value), floatsOf(first.shown.value));
+    assert.deepEqual(floatsOf(usual.shown.value), floatsOf(numbers.shown.value));
+    return;
+  }
+  const change = { stream: !exchange.stream };
+  if (exchange.api === "openai.chat") change.stream_options = exchange.stream ? undefined : { include_usage: true };
+  const other = await ask(gateways[exchange.api === "anthropic.messages" ? "anthropic" : "openai"], exchange, change);
+  assert.equal(other.outcome, "hit", "the other form");
+  const wanted = await viewOf(exchange, first.shown);
+  if (wanted.error) return count(`${exchange.api}: a stream that its SDK can't read`);
+  const got = await viewOf(exchange, other.shown);
+  // A client that asked for no usage in its stream sees none there.
+  if (!wanted.usage && exchange.api === "openai.chat" && exchange.stream) delete got.usage;
+  assert.deepEqual(got, wanted, "the other form");
+  count(`${exchange.api}: the other form`);
+}
+
+function floatsOf(answer) {
+  return answer.data.map(({ embedding }) => {
+    if (typeof embedding !== "string") return Array.from(new Float32Array(embedding));
+    const bytes = Buffer.from(embedding, "base64");
+    return Array.from(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)));
+  });
+}
+
+// ---- each exchange
+
+async function check(exchange) {
+  const client = gateways[exchange.api === "anthropic.messages" ? "anthropic" : "openai"];
+  const straight = await ask(directTo(exchange), exchange);
+  const first = await ask(client, exchange);
+  if (exchange.odd) {
+    // Half a stream or an error in it: what matters is that nobody gets it from the cache.
+    const second = await ask(client, exchange);
+    assert.ok(!["hit", "stale"].includes(second.outcome), `an odd one: ${second.outcome}`);
+    count(`${exchange.api}: odd`);
+    return;
+  }
+  if (first.shown.error?.status === 400 && !first.outcome) {
+    // Larder has seen the fault itself, and says so in its own words.
+    assert.deepEqual([first.shown.error.class, 400], [straight.shown.error?.class, straight.shown.error?.status]);
+    count(`${exchange.api}: refused by Larder itself`);
+    return;
+  }
+  assert.deepEqual(first.shown, straight.shown, "through Larder and straight from the provider");
+  const second = await ask(client, exchange);
+  assert.deepEqual(second.shown, first.shown, "the first and the second time");
+  if (!exchange.keepable) {
+    assert.ok([undefined, null, "miss", "bypass"].includes(second.outcome), `not to be kept: ${second.outcome}`);
+    count(`${exchange.api}: ${first.shown.error ? "errors" : "not to be kept"}`);
+    return;
+  }
+  assert.deepEqual([first.outcome, second.outcome], ["miss", "hit"]);
+  count(`${exchange.api}: miss and hit`);
+  await checkOtherForm(exchange, first);
+}
+
+const exchanges = readFileSync(settings.exchanges, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line));
+await inParallel(8, exchanges, async (exchange) => {
+  try {
+    await check(exchange);
+  } catch (error) {
+    failures.push({ id: exchange.id, api: exchange.api, provider: exchange.provider, why: String(error.message).slice(0, 1500) });
+  }
+});
+console.log(JSON.stringify({ counts, failures }));

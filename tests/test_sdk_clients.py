@@ -1,0 +1,51 @@
+"""The official clients from npm against Larder and the recorded provider, with only their base URL changed."""
+import hashlib
+import json
+import unittest
+
+import made_exchanges
+import npm_clients
+from harness import LarderTest, configuration
+
+
+class SdkClients(LarderTest):
+    def setUp(self):
+        super().setUp()
+        exchanges = made_exchanges.write(self.folder / "made.jsonl")
+        self.replay = self.start_replay(recordings=exchanges)
+        self.larder = self.start_larder(configuration(
+            self.replay.address, provider_keys="retries: 0, breaker: { failures: 1000 }"))
+
+    def run_checks(self, script, larder=None, **settings):
+        """Every check of the script must say ok; gives the names."""
+        output = npm_clients.run_script(script, json.dumps({
+            "larder": f"http://{(larder or self.larder).address}", "provider": f"http://{self.replay.address}",
+            "expected": {"TEXT": made_exchanges.TEXT, "RECORD": made_exchanges.RECORD,
+                         "ARGUMENTS": made_exchanges.ARGUMENTS}, **settings}))
+        names = [line.removeprefix("ok ") for line in output.splitlines() if line.startswith("ok ")]
+        self.assertGreater(len(names), 0)
+        self.assertEqual(self.larder.stop(), 0)
+        return names
+
+    def test_openai(self):
+        self.run_checks("openai_checks.mjs", groups=["chat"])
+
+    def test_anthropic(self):
+        self.run_checks("anthropic_checks.mjs", groups=["messages"])
+
+    def test_frameworks(self):
+        self.run_checks("framework_checks.mjs", groups=["vercel", "langchain"])
+
+    def test_errors(self):
+        keys = {name: f"key-of-{name}-0123456789" for name in ("openai", "anthropic", "stats")}
+        entries = ", ".join(f'{{ name: {name}, sha256: "{hashlib.sha256(key.encode()).hexdigest()}", '
+                            f'scopes: [{"stats" if name == "stats" else "llm"}] }}' for name, key in keys.items())
+        strict = self.start_larder(configuration(
+            self.replay.address, server="  max_body: 64KiB", limits="  llm: { max: 6, window: 60s }",
+            provider_keys="retries: 0, first_byte_timeout: 300ms, breaker: { failures: 1000 }",
+            rest=f"auth: {{ mode: keys, keys: [{entries}] }}"), name="strict")
+        self.run_checks("error_checks.mjs", strict=f"http://{strict.address}", keys=keys, statsKey=keys["stats"])
+
+
+if __name__ == "__main__":
+    unittest.main()
