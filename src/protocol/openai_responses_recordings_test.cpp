@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -431,6 +432,40 @@ TEST(RecordedResponses, RequestsAreRead) {
     for (const char* reason : {"previous_response", "conversation", "stored_prompt", "hosted_tool",
                                "background", "file_id", "item_reference"})
         EXPECT_GT(reasons[reason], 0) << reason;
+}
+
+TEST(RecordedResponses, OfAnothersFixturesSurviveTheWayIntoAStreamAndBack) {
+    const std::filesystem::path path(larder::testing::recordings_path());
+    const auto fixtures = larder::testing::load_recordings(
+        path.parent_path() / "responses_only.jsonl",
+        [](const auto& one) { return one.api == "openai.responses" && one.status == 200; });
+    if (!fixtures)
+        GTEST_SKIP() << fixtures.error().message;
+    std::size_t compared = 0;
+    std::size_t failed = 0;
+    std::size_t shortened = 0;
+    for (const Recording& recording : *fixtures) {
+        SCOPED_TRACE(recording.id);
+        std::string plain = recording.response_body;
+        if (recording.stream) {
+            const auto reading = read_events(events_of(plain));
+            if (!reading) {
+                EXPECT_EQ(reading.error().code, ErrorCode::kProviderRejected);
+                ++failed;
+                continue;
+            }
+            ASSERT_TRUE(reading->answer.ended);
+            const bool is_whole = reading->text == reading->answer.text;
+            EXPECT_EQ(reading->answer.finish == Finish::kUnknown, !is_whole);
+            shortened += is_whole ? 0 : 1;
+            plain = reading->plain;
+        }
+        expect_same_after_a_stream(plain);
+        ++compared;
+    }
+    EXPECT_GT(compared, 60U);
+    EXPECT_EQ(failed, 1U);    // a quota is exceeded
+    EXPECT_EQ(shortened, 2U); // by hand: their deltas lack text that the response has
 }
 
 TEST(RecordedResponses, PassEveryEventToEveryClient) {
