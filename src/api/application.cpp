@@ -1,6 +1,7 @@
 #include "api/application.hpp"
 
 #include "api/cors.hpp"
+#include "api/model_routes.hpp"
 #include "base/hash.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -65,8 +66,8 @@ Result<void> refuse_foreign_pages(const Settings& settings, const Route& route,
 }
 
 bool is_expensive(const Settings& settings, const Context& context) {
-    const std::string route =
-        std::string(context.route->method) + ' ' + std::string(context.route->path);
+    const http::RequestHead& head = context.exchange.head();
+    const std::string route = limited_as(*context.route, head.method_text, head.path);
     return std::ranges::any_of(settings.expensive_routes, [&](const std::string& pattern) {
         return text::matches_glob(pattern, route);
     });
@@ -96,10 +97,11 @@ void SettingsHolder::set(std::shared_ptr<const Settings> settings) {
 }
 
 Application::Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
-                         LlmRoutes& llm, OperationRoutes& operation, SessionRoutes& sessions,
+                         LlmRoutes& llm, PassRoutes& pass,
+                         OperationRoutes& operation, SessionRoutes& sessions,
                          metrics::Registry& registry)
-    : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), operation_(operation),
-      sessions_(sessions), telemetry_(registry) {}
+    : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), pass_(pass),
+      operation_(operation), sessions_(sessions), telemetry_(registry) {}
 
 http::Response Application::refuse(const Error& error) const {
     const std::string id = make_request_id({});
@@ -147,9 +149,12 @@ Task<void> Application::serve(Context& context) {
     if (head.method == http::Method::kOptions && head.path == "*")
         allow = "DELETE, GET, HEAD, PATCH, POST, PUT";
     context.route = find_route(head.method_text, head.path, allow);
-    context.style = context.route != nullptr
-                        ? context.route->style
-                        : style_of(head.path, head.fields.find("anthropic-version").has_value());
+    const bool is_either = context.route == nullptr ||
+                           context.route->endpoint == Endpoint::kModelList ||
+                           context.route->endpoint == Endpoint::kPassThrough;
+    context.style = is_either
+                        ? style_of(head.path, head.fields.find("anthropic-version").has_value())
+                        : context.route->style;
     if (context.route == nullptr) {
         if (allow.empty()) {
             co_await reply_error(context, {.code = ErrorCode::kNotFound,
@@ -277,6 +282,12 @@ Task<void> Application::dispatch(Context& context) {
         return llm_.complete(context, protocol::Dialect::kOpenAiResponses);
     case Endpoint::kMessages:
         return llm_.complete(context, protocol::Dialect::kAnthropicMessages);
+    case Endpoint::kCountTokens:
+    case Endpoint::kPassThrough:
+        return pass_.serve(context);
+    case Endpoint::kModels:
+    case Endpoint::kModelList:
+        return serve_models(context);
     case Endpoint::kSessionCreate:
     case Endpoint::kSessionList:
     case Endpoint::kSessionEndAll:

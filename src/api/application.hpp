@@ -5,6 +5,7 @@
 #include "api/context.hpp"
 #include "api/llm_routes.hpp"
 #include "api/operation_routes.hpp"
+#include "api/pass_routes.hpp"
 #include "api/session_routes.hpp"
 #include "api/settings.hpp"
 #include "api/telemetry.hpp"
@@ -36,8 +37,8 @@ private:
 class Application {
 public:
     Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
-                LlmRoutes& llm, OperationRoutes& operation, SessionRoutes& sessions,
-                metrics::Registry& registry);
+                LlmRoutes& llm, PassRoutes& pass,
+                OperationRoutes& operation, SessionRoutes& sessions, metrics::Registry& registry);
     /// Serves one request.
     Task<void> handle(http::Exchange& exchange);
     /// The reply to a head that is no request.
@@ -69,6 +70,7 @@ private:
     const Clock& clock_;
     limit::Limiter& limiter_;
     LlmRoutes& llm_;
+    PassRoutes& pass_;
     OperationRoutes& operation_;
     SessionRoutes& sessions_;
     Telemetry telemetry_;

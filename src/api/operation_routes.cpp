@@ -40,33 +40,6 @@ void add_number(std::string& out, std::string_view name, std::int64_t value) {
     (((out += '"') += name) += "\":") += std::to_string(value);
 }
 
-void add_price(std::string& out, std::string_view name, std::int64_t picodollars_per_token) {
-    ((out += '"') += name) += "\":";
-    json::write_double(out, static_cast<double>(picodollars_per_token) /
-                                1e6); // dollars per million tokens
-}
-
-void add_model(std::string& out, const provider::Catalog& catalog,
-               const provider::Provider& provider, std::string_view id, std::string_view alias_of) {
-    if (!out.ends_with('['))
-        out += ',';
-    add_text(out += '{', "id", id);
-    add_text(out += ',', "provider", provider.name);
-    if (!alias_of.empty())
-        add_text(out += ',', "model", alias_of);
-    if (const llm::Price* price =
-            catalog.prices.find(provider.vendor, alias_of.empty() ? id : alias_of)) {
-        out += ",\"pricePerMillionTokens\":{";
-        add_price(out, "input", price->base.input);
-        add_price(out += ',', "cachedInput", price->base.cached_input);
-        add_price(out += ',', "output", price->base.output);
-        out += '}';
-        if (price->context > 0)
-            add_number(out += ',', "contextTokens", price->context);
-    }
-    out += '}';
-}
-
 std::string_view state_name(provider::CircuitBreaker::State state) {
     switch (state) {
     case provider::CircuitBreaker::State::kClosed:
@@ -147,9 +120,6 @@ Task<void> OperationRoutes::serve(Context& context) {
     case Endpoint::kCacheStats:
         response = cache_stats();
         break;
-    case Endpoint::kModels:
-        response = models(catalog);
-        break;
     case Endpoint::kProviders:
         response = providers(catalog);
         break;
@@ -197,21 +167,6 @@ http::Response OperationRoutes::cache_stats() const {
     add_number(body += ',', "providerCalls", totals.upstream_calls);
     add_text(body += ',', "estimatedSpend", dollars_text(totals.spent_picodollars));
     return json_reply(body += '}');
-}
-
-http::Response OperationRoutes::models(const provider::Catalog& catalog) const {
-    std::string body = "{\"models\":[";
-    for (const auto& [alias, target] : catalog.aliases) {
-        if (const provider::Provider* provider = catalog.find(target.provider))
-            add_model(body, catalog, *provider, alias, target.model);
-    }
-    for (const provider::Provider& provider : catalog.providers) {
-        const auto names =
-            provider.models.empty() ? catalog.prices.chat_models(provider.vendor) : provider.models;
-        for (const std::string& name : names)
-            add_model(body, catalog, provider, name, {});
-    }
-    return json_reply(body += "]}");
 }
 
 http::Response OperationRoutes::providers(const provider::Catalog& catalog) const {

@@ -1,5 +1,4 @@
-// What an operator and a dashboard ask: health, readiness, metrics, statistics, models, providers,
-// purging.
+// What an operator and a dashboard ask: health, readiness, metrics, statistics, providers, purging.
 #pragma once
 
 #include "api/context.hpp"
@@ -39,7 +38,6 @@ public:
 private:
     [[nodiscard]] http::Response ready() const;
     [[nodiscard]] http::Response cache_stats() const;
-    [[nodiscard]] http::Response models(const provider::Catalog& catalog) const;
     [[nodiscard]] http::Response providers(const provider::Catalog& catalog) const;
     [[nodiscard]] http::Response purge(const http::RequestHead& head) const;
 

@@ -1,5 +1,6 @@
 #include "api/routes.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace larder::api {
@@ -12,6 +13,9 @@ constexpr std::array kRoutes{
     Route{"POST", "/v1/responses", Endpoint::kResponses, Tier::kLlm, kScopeLlm,
           Style::kOpenAiResponses},
     Route{"POST", "/v1/messages", Endpoint::kMessages, Tier::kLlm, kScopeLlm, Style::kAnthropic},
+    Route{"POST", "/v1/messages/count_tokens", Endpoint::kCountTokens, Tier::kLlm, kScopeLlm,
+          Style::kAnthropic},
+    Route{"GET", "/v1/models", Endpoint::kModelList, Tier::kStandard, kScopeLlm, Style::kOpenAi},
     Route{"GET", "/llm/cache/stats", Endpoint::kCacheStats, Tier::kStandard,
           kScopeStats | kScopeLlm, Style::kLlm},
     Route{"GET", "/llm/models", Endpoint::kModels, Tier::kStandard, kScopeLlm, Style::kLlm},
@@ -35,7 +39,17 @@ constexpr std::array kRoutes{
     Route{"GET", "/health", Endpoint::kHealth, Tier::kNone, 0, Style::kLlm},
     Route{"GET", "/ready", Endpoint::kReady, Tier::kNone, 0, Style::kLlm},
     Route{"GET", "/metrics", Endpoint::kMetrics, Tier::kNone, kScopeStats, Style::kLlm},
+    // The last one: what has a row of its own does not come here.
+    Route{"*", "/v1/*", Endpoint::kPassThrough, Tier::kLlm, kScopeLlm, Style::kOpenAi},
 };
+
+constexpr std::string_view kAnyMethod = "*";
+constexpr std::array<std::string_view, 6> kPassedMethods{"DELETE", "GET",  "HEAD",
+                                                         "PATCH",  "POST", "PUT"};
+
+std::string_view before_star(std::string_view path) {
+    return path.substr(0, path.size() - 1);
+}
 
 /// A route's path around its parameter.
 struct Pattern {
@@ -52,6 +66,8 @@ Pattern pattern_of(std::string_view path) {
 }
 
 bool matches(const Route& route, std::string_view path) {
+    if (route.path.ends_with('*'))
+        return path.size() >= route.path.size() && path.starts_with(before_star(route.path));
     const Pattern pattern = pattern_of(route.path);
     if (!pattern.has_parameter)
         return route.path == path;
@@ -71,6 +87,12 @@ const Route* find_route(std::string_view method, std::string_view path, std::str
     for (const Route& route : kRoutes) {
         if (!matches(route, path))
             continue;
+        if (route.method == kAnyMethod) {
+            if (std::ranges::find(kPassedMethods, method) != kPassedMethods.end())
+                return &route;
+            allow = "DELETE, GET, HEAD, PATCH, POST, PUT";
+            return nullptr;
+        }
         if (route.method == wanted)
             return &route;
         if (!allow.empty())
@@ -91,13 +113,22 @@ std::string_view path_parameter(const Route& route, std::string_view path) {
     return path;
 }
 
+std::string limited_as(const Route& route, std::string_view method, std::string_view path) {
+    std::string text(route.method);
+    if (route.method != kAnyMethod)
+        return (text += ' ') += route.path;
+    text = method == "HEAD" ? "GET" : method;
+    return (text += ' ') += path;
+}
+
 Style style_of(std::string_view path, bool has_anthropic_version) {
     if (!path.starts_with("/v1/"))
         return Style::kLlm;
     if (path.starts_with("/v1/responses"))
         return Style::kOpenAiResponses;
-    return has_anthropic_version || path.starts_with("/v1/messages") ? Style::kAnthropic
-                                                                     : Style::kOpenAi;
+    const bool is_anthropic =
+        has_anthropic_version || path.starts_with("/v1/messages") || path == "/v1/complete";
+    return is_anthropic ? Style::kAnthropic : Style::kOpenAi;
 }
 
 } // namespace larder::api

@@ -19,6 +19,9 @@ enum class Endpoint : std::uint8_t {
     kChatCompletions,
     kResponses,
     kMessages,
+    kCountTokens,
+    kModelList,
+    kPassThrough,
     kCacheStats,
     kModels,
     kProviders,
@@ -37,8 +40,9 @@ enum class Endpoint : std::uint8_t {
 };
 
 struct Route {
-    std::string_view method; // GET serves HEAD too
-    std::string_view path;   // with at most one `{name}`, which stands for one segment
+    std::string_view method; // GET serves HEAD too; `*`: DELETE, GET, HEAD, PATCH, POST, PUT
+    std::string_view path;   // with at most one `{name}`, which stands for one segment, or a `*` at
+                             // its end, which stands for whatever follows
     Endpoint endpoint;
     Tier tier = Tier::kNone;
     Scopes scopes = 0; // one of them is needed; 0: open to everybody
@@ -55,7 +59,11 @@ const Route* find_route(std::string_view method, std::string_view path, std::str
 /// came, not decoded. Empty where the route has none.
 std::string_view path_parameter(const Route& route, std::string_view path);
 
-/// Whose shape an error takes on a path that has no row.
+/// What `limits.expensive.routes` are matched with: method and path of the row, or of the request
+/// itself where the row stands for many paths.
+std::string limited_as(const Route& route, std::string_view method, std::string_view path);
+
+/// Whose shape an error takes on a path that has no row, or one for the clients of both APIs.
 Style style_of(std::string_view path, bool has_anthropic_version);
 
 } // namespace larder::api

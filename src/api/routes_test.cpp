@@ -30,16 +30,14 @@ TEST(Routes, SayWhichMethodsAPathTakes) {
     EXPECT_EQ(find_route("POST", "/health", allow), nullptr);
     EXPECT_EQ(allow, "GET, HEAD");
     allow.clear();
-    EXPECT_EQ(find_route("HEAD", "/v1/messages", allow), nullptr);
-    EXPECT_EQ(allow, "POST");
-    allow.clear();
     EXPECT_EQ(find_route("get", "/health", allow), nullptr) << "methods have a case";
 }
 
 TEST(Routes, ServeHeadWhereverGetIsServed) {
     for (const Route& route : routes()) {
         std::string allow;
-        EXPECT_EQ(find_route(route.method, route.path, allow), &route);
+        const std::string_view method = route.method == "*" ? "PUT" : route.method;
+        EXPECT_EQ(find_route(method, route.path, allow), &route);
         if (route.method == "GET")
             EXPECT_EQ(find_route("HEAD", route.path, allow), &route) << route.path;
     }
@@ -102,11 +100,49 @@ TEST(Routes, OfSessionsNeedTheirScopeAndAreCounted) {
     }
 }
 
+TEST(Routes, PassOnWhatHasNoRowBelowV1) {
+    std::string allow;
+    for (const std::string_view method : {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}) {
+        const Route* route = find_route(method, "/v1/files/a/content", allow);
+        ASSERT_NE(route, nullptr) << method;
+        EXPECT_EQ(route->endpoint, Endpoint::kPassThrough);
+        EXPECT_EQ(route->tier, Tier::kLlm);
+        EXPECT_EQ(route->scopes, kScopeLlm);
+    }
+    EXPECT_EQ(find_route("GET", "/v1/chat/completions", allow)->endpoint, Endpoint::kPassThrough)
+        << "the list of those that are kept at the provider";
+    EXPECT_EQ(find_route("POST", "/v1/chat/completions", allow)->endpoint,
+              Endpoint::kChatCompletions);
+    EXPECT_EQ(find_route("HEAD", "/v1/models", allow)->endpoint, Endpoint::kModelList);
+    EXPECT_EQ(find_route("DELETE", "/v1/models/x", allow)->endpoint, Endpoint::kPassThrough);
+    for (const std::string_view path : {"/v1", "/v1/", "/v2/files", "/V1/files", "/x/v1/files"})
+        EXPECT_EQ(find_route("GET", path, allow), nullptr) << path;
+    EXPECT_EQ(allow, "");
+    for (const std::string_view method : {"OPTIONS", "TRACE", "CONNECT", "get", "*"}) {
+        allow.clear();
+        EXPECT_EQ(find_route(method, "/v1/chat/completions", allow), nullptr) << method;
+        EXPECT_EQ(allow, "DELETE, GET, HEAD, PATCH, POST, PUT") << method;
+    }
+}
+
+TEST(Routes, AreLimitedByTheirOwnPathOrTheRequests) {
+    std::string allow;
+    const Route* pass = find_route("HEAD", "/v1/images/x", allow);
+    ASSERT_NE(pass, nullptr);
+    EXPECT_EQ(limited_as(*pass, "HEAD", "/v1/images/x"), "GET /v1/images/x");
+    EXPECT_EQ(limited_as(*pass, "POST", "/v1/images/x"), "POST /v1/images/x");
+    const Route* read = find_route("HEAD", "/sessions/a", allow);
+    ASSERT_NE(read, nullptr);
+    EXPECT_EQ(limited_as(*read, "HEAD", "/sessions/a"), "GET /sessions/{id}");
+}
+
 TEST(Routes, OfUnknownPathsHaveTheirApisStyle) {
     EXPECT_EQ(style_of("/llm/x", true), Style::kLlm);
     EXPECT_EQ(style_of("/v1/embeddings", false), Style::kOpenAi);
     EXPECT_EQ(style_of("/v1/models", true), Style::kAnthropic);
     EXPECT_EQ(style_of("/v1/messages/count_tokens", false), Style::kAnthropic);
+    EXPECT_EQ(style_of("/v1/complete", false), Style::kAnthropic);
+    EXPECT_EQ(style_of("/v1/completions", false), Style::kOpenAi);
 }
 
 } // namespace

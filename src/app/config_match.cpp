@@ -21,7 +21,6 @@ struct Endpoint {
 constexpr Endpoint kLater[] = {
     {"POST", "/llm/execute-workflow"},
     {"POST", "/llm/workflow/generate"},
-    {"*", "/v1/*"},
     {"*", "/admin/*"},
 };
 

@@ -66,14 +66,14 @@ std::vector<std::string> PriceTable::vendors_of(std::string_view model) const {
     return vendors;
 }
 
-std::vector<std::string> PriceTable::chat_models(std::string_view vendor) const {
+std::vector<std::string> PriceTable::models(std::string_view vendor, std::string_view mode) const {
     const std::string prefix = std::string(vendor) + "/";
-    std::vector<std::string> models;
+    std::vector<std::string> names;
     for (auto entry = prices_.lower_bound(prefix);
          entry != prices_.end() && entry->first.starts_with(prefix); ++entry)
-        if (entry->second.mode == "chat")
-            models.push_back(entry->first.substr(prefix.size()));
-    return models;
+        if (entry->second.mode == mode)
+            names.push_back(entry->first.substr(prefix.size()));
+    return names;
 }
 
 Money cost_of(const Price& price, const Usage& usage) {

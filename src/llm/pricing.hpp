@@ -44,7 +44,11 @@ public:
     /// Vendors that list `model`, in name order: for finding a provider by the price file.
     [[nodiscard]] std::vector<std::string> vendors_of(std::string_view model) const;
     /// All model names of one vendor with mode "chat".
-    [[nodiscard]] std::vector<std::string> chat_models(std::string_view vendor) const;
+    [[nodiscard]] std::vector<std::string> chat_models(std::string_view vendor) const {
+        return models(vendor, "chat");
+    }
+    [[nodiscard]] std::vector<std::string> models(std::string_view vendor,
+                                                  std::string_view mode) const;
 
 private:
     std::map<std::string, Price, std::less<>> prices_; // by "vendor/model"

@@ -30,15 +30,27 @@ std::string_view key_field(protocol::Dialect dialect) {
 }
 
 /// The fields that we add, as lines.
-std::string head_lines(const Provider& provider, bool stream) {
+std::string head_lines(const Provider& provider, const Outgoing& outgoing) {
     std::string lines;
     lines.reserve(256);
-    lines += "Content-Type: application/json\r\nUser-Agent: larder/" LARDER_VERSION
-             "\r\nAccept-Encoding: identity\r\nAccept: ";
-    lines += stream ? "text/event-stream\r\n" : "application/json\r\n";
+    if (!outgoing.content_type.empty())
+        ((lines += "Content-Type: ") += outgoing.content_type) += "\r\n";
+    lines += "User-Agent: larder/" LARDER_VERSION "\r\nAccept-Encoding: identity\r\nAccept: ";
+    if (!outgoing.accept.empty())
+        lines += outgoing.accept;
+    else
+        lines += outgoing.stream ? "text/event-stream" : "application/json";
+    lines += "\r\n";
     if (provider.api_key.empty())
         return lines;
     return ((lines += key_field(provider.dialect)) += provider.api_key) += "\r\n";
+}
+
+/// Whether an attempt that came to nothing left the provider without any work begun.
+bool is_untouched(const http::ClientCall& call, const Result<void>& outcome, bool was_told_when) {
+    if (!outcome)
+        return call.sends() == 0;
+    return was_told_when && (call.head().status == 429 || call.head().status == 503);
 }
 
 } // namespace
@@ -67,8 +79,9 @@ Task<Result<void>> ProviderCall::send(http::Client& client, Breakers& breakers,
     const http::ClientRequest request{.method = outgoing.method,
                                       .target = base.path + outgoing.path,
                                       .fields = std::move(outgoing.fields),
-                                      .head_lines = head_lines(provider, outgoing.stream),
-                                      .body = outgoing.body};
+                                      .head_lines = head_lines(provider, outgoing),
+                                      .body = outgoing.body,
+                                      .resend = outgoing.repeatable};
     RetrySchedule schedule(provider);
     const std::int64_t end_us =
         async::Deadlines::now_us() + provider.total_timeout.count() * 1000; // retries included
@@ -87,6 +100,8 @@ Task<Result<void>> ProviderCall::send(http::Client& client, Breakers& breakers,
             co_return outcome;
         const auto asked =
             outcome ? retry_after(head().fields, SystemClock().epoch_ms()) : std::nullopt;
+        if (!outgoing.repeatable && !is_untouched(*call_, outcome, asked.has_value()))
+            co_return outcome;
         const auto wait = schedule.next(asked, random_u64(), call_->sends());
         // A breaker that this very request has opened leaves it the provider's own last word.
         const bool is_open = breaker_->state() == CircuitBreaker::State::kOpen;

@@ -14,13 +14,18 @@
 
 namespace larder::provider {
 
-/// What is sent. `body` must live as long as the call.
+/// What is sent. The views must live until `send` has returned.
 struct Outgoing {
     std::string_view method = "POST";
     std::string path;         // below the base URL, with its query: "/chat/completions"
     http::OwnedFields fields; // of the client's, from the allow-list
     std::string_view body;
+    std::string_view content_type = "application/json"; // empty: none is said
+    std::string_view accept;                            // empty: JSON, or events with `stream`
     bool stream = false;
+    /// False: sent again only where the provider has surely not begun to work on it: no connection
+    /// came about, or it said with a 429 or 503 when to come back.
+    bool repeatable = true;
 };
 
 /// The provider's answer whose head has arrived.
