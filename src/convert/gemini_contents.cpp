@@ -4,6 +4,7 @@
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "convert/gemini_call_id.hpp"
+#include "convert/request_parts.hpp"
 #include "protocol/answer.hpp"
 
 #include <array>
@@ -13,14 +14,6 @@ namespace {
 
 /// What Google's manual gives for tool calls that another model made.
 constexpr std::string_view kNoSignature = "skip_thought_signature_validator";
-
-void append_string_member(std::string& out, std::string_view name, std::string_view value) {
-    if (!out.ends_with('{'))
-        out += ',';
-    json::write_string(out, name);
-    out += ':';
-    json::write_string(out, value);
-}
 
 /// Of an address whose client did not say what is there.
 std::string_view guessed_media_type(std::string_view url) {
@@ -54,8 +47,11 @@ void append_inline_data(std::string& out, const Part& part) {
 void append_media(std::string& out, const Part& part) {
     if (part.url.empty())
         return append_inline_data(out, part);
-    const std::string_view media_type =
-        part.media_type.empty() ? guessed_media_type(part.url) : std::string_view(part.media_type);
+    std::string_view media_type = part.media_type;
+    if (media_type.empty())
+        media_type = guessed_media_type(part.url);
+    if (media_type.empty() && part.kind == Part::Kind::kDocument)
+        media_type = "application/pdf"; // the one kind that has addresses
     out += R"({"fileData":{)";
     if (!media_type.empty())
         append_string_member(out, "mimeType", media_type);
@@ -107,6 +103,7 @@ Result<void> ContentsWriter::write(std::string& out) {
     }
     if (!role_)
         return fail_field("messages", "`messages` needs at least one user message");
+    LARDER_CHECK(check_last_turn(conversation_));
     out += "]}]";
     return {};
 }

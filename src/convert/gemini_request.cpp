@@ -2,6 +2,7 @@
 #include "base/json.hpp"
 #include "convert/conversation.hpp"
 #include "convert/gemini_contents.hpp"
+#include "convert/request_parts.hpp"
 #include "protocol/answer.hpp"
 #include "protocol/request.hpp"
 
@@ -14,29 +15,6 @@ namespace {
 using protocol::append_member;
 
 constexpr std::size_t kMostStopSequences = 5;
-
-/// The client's own name of a member of Conversation.
-std::string field_of(const Conversation& conversation, std::string_view member) {
-    for (const auto& [name, field] : conversation.fields) {
-        if (name == member)
-            return field;
-    }
-    return std::string(member);
-}
-
-std::unexpected<Error> refused(const Conversation& conversation, std::string_view member,
-                               std::string_view why = "can't be carried over to this model's "
-                                                      "provider") {
-    std::string field = field_of(conversation, member);
-    std::string message = "`" + field + "` " + std::string(why);
-    return fail_field(std::move(field), std::move(message));
-}
-
-std::string quoted(std::string_view text) {
-    std::string out;
-    json::write_string(out, text);
-    return out;
-}
 
 /// What has no counterpart, unless its value is what Gemini does anyway. The end user's name and
 /// marks for a prompt cache change no answer and are left out.
@@ -53,8 +31,8 @@ Result<void> check(const Conversation& conversation) {
     if (std::ranges::find(kUsualTiers, conversation.service_tier) == kUsualTiers.end())
         return refused(conversation, "service_tier");
     if (conversation.stop.size() > kMostStopSequences)
-        return refused(conversation, "stop",
-                       "may hold up to 5 sequences for this model's provider");
+        return not_carried(client_name_of(conversation, "stop"),
+                           "may hold up to 5 sequences for this model's provider");
     return {};
 }
 
@@ -141,6 +119,10 @@ Result<void> append_thinking(std::string& config, const Conversation& conversati
     const bool has_effort =
         thinking.kind == Thinking::Kind::kEffort ||
         (thinking.kind == Thinking::Kind::kAdaptive && !thinking.effort.empty());
+    if (thinking.kind == Thinking::Kind::kBudget && !thinking.effort.empty())
+        return not_carried(client_name_of(conversation, "effort"),
+                           "can't stand beside a budget of thinking: this model's provider takes "
+                           "one of them");
     std::string out = "{";
     if (has_effort) {
         const auto effort = std::ranges::find(kEfforts, thinking.effort, &Effort::name);

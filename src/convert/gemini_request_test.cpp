@@ -166,6 +166,7 @@ TEST(GeminiRequest, MarksAnothersCallForModelsThatWantASignature) {
     Conversation conversation = asking();
     conversation.turns.push_back(
         turn(Role::kAssistant, {call_part("toolu_1", "f", "{}"), call_part("toolu_2", "f", "{}")}));
+    conversation.turns.push_back(turn(Role::kUser, {text_part("go on")}));
     const std::string mark = R"("thoughtSignature":"skip_thought_signature_validator")";
     const std::string body = written(conversation, "gemini-3-pro-preview");
     EXPECT_NE(body.find(mark), std::string::npos) << body;
@@ -226,6 +227,7 @@ TEST(GeminiRequest, CarriesThoughtsButNoSealedOnes) {
     thought.text = "hm";
     thought.signature = "anothers";
     conversation.turns.push_back(turn(Role::kAssistant, {thought, text_part("yes")}));
+    conversation.turns.push_back(turn(Role::kUser, {text_part("why?")}));
     EXPECT_NE(
         written(conversation)
             .find(R"({"role":"model","parts":[{"text":"hm","thought":true},{"text":"yes"}]})"),
@@ -233,7 +235,7 @@ TEST(GeminiRequest, CarriesThoughtsButNoSealedOnes) {
     Part sealed{.kind = Part::Kind::kRedactedThinking};
     sealed.field = "messages[1].content[0]";
     sealed.text = "x";
-    conversation.turns.back().parts = {sealed};
+    conversation.turns[1].parts = {sealed};
     EXPECT_EQ(refused_field(conversation), "messages[1].content[0]");
 }
 
@@ -350,6 +352,68 @@ TEST(GeminiRequest, RefusesWhatItCantCarryByTheClientsName) {
                   c.thinking = {.kind = Thinking::Kind::kEffort, .effort = "endless"};
               }),
               "reasoning_effort");
+}
+
+TEST(GeminiRequest, RefusesAnAnswerThatTheClientBegan) {
+    Conversation conversation = asking();
+    conversation.turns.push_back(turn(Role::kAssistant, {text_part("Once")}));
+    conversation.turns.back().field = "messages[1]";
+    EXPECT_EQ(refused_field(conversation), "messages[1]");
+}
+
+TEST(GeminiRequest, RefusesAnEffortBesideABudget) {
+    Conversation conversation = asking();
+    conversation.thinking = {
+        .kind = Thinking::Kind::kBudget, .budget_tokens = 2048, .effort = "high"};
+    conversation.fields = {{"effort", "output_config.effort"}};
+    EXPECT_EQ(refused_field(conversation), "output_config.effort");
+}
+
+Result<std::string> from_llm(std::string_view body, std::string_view model = kModel) {
+    const auto document = json::parse(body);
+    EXPECT_TRUE(document) << body;
+    LARDER_TRY(const Conversation conversation, read_llm(protocol::Cursor(*document)));
+    return write_gemini(conversation, model);
+}
+
+TEST(GeminiLlmRequest, IsWrittenAsTheSameRequestOfChatWouldBe) {
+    const auto llm = from_llm(
+        R"({"prompt":"h\u0069","system":"brief","temperature":0.5,"maxTokens":9,"model":"m",
+            "provider":"gemini","routingMode":"single-model","stream":true})");
+    ASSERT_TRUE(llm) << llm.error().message;
+    EXPECT_EQ(*llm, R"({"systemInstruction":{"parts":[{"text":"brief"}]},)"
+                    R"("contents":[{"role":"user","parts":[{"text":"hi"}]}],)"
+                    R"("generationConfig":{"maxOutputTokens":9,"temperature":0.5}})");
+    const auto messages = from_llm(
+        R"({"messages":[{"role":"system","content":"brief"},{"role":"user","content":"hi"}],
+            "max_tokens":9,"temperature":0.5})");
+    ASSERT_TRUE(messages) << messages.error().message;
+    EXPECT_EQ(*messages, *llm);
+}
+
+TEST(GeminiLlmRequest, TakesWhatAClientAddsInOpenAisNames) {
+    const auto body = from_llm(
+        R"({"prompt":"hi","top_p":0.1,"stop":"END","response_format":{"type":"json_object"},
+            "tools":[{"type":"function","function":{"name":"f"}}],"stream_options":{"a":1}})");
+    ASSERT_TRUE(body) << body.error().message;
+    EXPECT_EQ(*body, R"({"contents":[{"role":"user","parts":[{"text":"hi"}]}],)"
+                     R"("tools":[{"functionDeclarations":[{"name":"f"}]}],)"
+                     R"("generationConfig":{"topP":0.1,"stopSequences":["END"],)"
+                     R"("responseMimeType":"application/json"}})");
+}
+
+TEST(GeminiLlmRequest, RefusesByTheClientsName) {
+    const auto field_of = [](std::string_view body) {
+        const auto written = from_llm(body);
+        return written ? "none: " + *written : written.error().field;
+    };
+    EXPECT_EQ(field_of(R"({"prompt":"hi","n":3})"), "n");
+    EXPECT_EQ(field_of(R"({"prompt":"hi","unheard_of":3})"), "unheard_of");
+    EXPECT_EQ(field_of(R"({"prompt":"hi","maxTokens":3,"max_tokens":3})"), "max_tokens");
+    EXPECT_EQ(
+        field_of(
+            R"({"messages":[{"role":"user","content":[{"type":"input_audio"}]}],"system":"s"})"),
+        "messages[0].content[0].type");
 }
 
 } // namespace
