@@ -131,7 +131,11 @@ std::string provider_message(std::string_view body) {
     const auto document = json::parse(body);
     if (!document)
         return {};
-    const json::Value root = document->root();
+    json::Value root = document->root();
+    document->root().for_each_element([&root](json::Value first) { // Gemini's, of a stream
+        root = first;
+        return false;
+    });
     auto inner = root.find("error");
     if (inner && inner->is(json::Kind::kString))
         return *inner->as_string();

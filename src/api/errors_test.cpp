@@ -116,11 +116,13 @@ TEST(ProviderErrors, GoThroughAsTheyAreInTheNativeStyles) {
 
 TEST(ProviderErrors, TakeTheContractsShapeUnderLlm) {
     const auto said = [](std::string_view body) {
-        return at(provider_error_response(Style::kLlm, false, 400, body, "x", "p", "r").body, {"error"});
+        return at(provider_error_response(Style::kLlm, false, 400, body, "x", "p", "r").body,
+                  {"error"});
     };
     EXPECT_EQ(said(R"({"error":{"message":"no \"way\""}})"), "provider p answered 400: no \"way\"");
     EXPECT_EQ(said(R"({"error":"plainly"})"), "provider p answered 400: plainly");
     EXPECT_EQ(said(R"({"message":"outside"})"), "provider p answered 400: outside");
+    EXPECT_EQ(said(R"([{"error":{"message":"in a list"}}])"), "provider p answered 400: in a list");
     for (const std::string_view body :
          {"", "<html>", "[]", "{}", "5", R"({"error":[1]})", R"({"error":{"message":5}})", "\xff"})
         EXPECT_EQ(said(body), "provider p answered 400") << body;
@@ -131,8 +133,9 @@ TEST(ProviderErrors, TakeTheContractsShapeUnderLlm) {
     EXPECT_EQ(status(403), 502);
     EXPECT_EQ(status(500), 502);
     EXPECT_EQ(status(429), 429);
-    EXPECT_EQ(at(provider_error_response(Style::kLlm, false, 429, "", "x", "p", "r").body, {"code"}),
-              "provider_rate_limited");
+    EXPECT_EQ(
+        at(provider_error_response(Style::kLlm, false, 429, "", "x", "p", "r").body, {"code"}),
+        "provider_rate_limited");
 }
 
 TEST(ErrorEvents, NameTheirEventWhereTheApiDoes) {
