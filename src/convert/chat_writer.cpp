@@ -292,7 +292,7 @@ private:
     }
 
     bool include_usage_;
-    std::string head_ = "{";
+    std::string head_ = head_of({}, {}, 0, "chat.completion.chunk");
     PartKind part_ = PartKind::kText;
     std::size_t call_count_ = 0;
     std::size_t detail_count_ = 0;

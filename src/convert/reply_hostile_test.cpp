@@ -65,6 +65,15 @@ TEST(HostileReplies, WrongTypesAreRefusedOrMeanNothing) {
     }
 }
 
+TEST(HostileReplies, AStreamOfNothingEndsInWholeEvents) {
+    for (const Edge edge : {kChatToMessages, kMessagesToChat}) {
+        const auto live = convert_stream(edge, "");
+        ASSERT_TRUE(live);
+        for (const http::SseEvent& event : events_of(*live))
+            EXPECT_TRUE(event.data == "[DONE]" || json::parse(event.data)) << event.data;
+    }
+}
+
 TEST(HostileReplies, BlocksOfMessagesMustBeWhole) {
     for (
         const std::string_view event :

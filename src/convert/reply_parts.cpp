@@ -68,8 +68,11 @@ Result<std::string_view> CallArguments::add(std::string_view piece) {
             return unreadable(kNoObject);
     }
     std::size_t used = 0;
-    while (used < piece.size() && !complete_)
+    while (used < piece.size() && !complete_) {
+        if (in_string_ && !escaped_)
+            used = std::min(piece.find_first_of("\"\\", used), piece.size() - 1);
         complete_ = ends_with(piece[used++]);
+    }
     if (piece.substr(used).find_first_not_of(kWhiteSpace) != std::string_view::npos)
         return unreadable(kNoObject);
     const std::string_view own = piece.substr(0, used);
