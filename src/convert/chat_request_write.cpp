@@ -31,6 +31,9 @@ Result<void> append_document(std::string& out, const Part& part) {
         return not_carried(part.field + ".source",
                            "must be in base64: this model's provider "
                            "speaks another API, without addresses of files");
+    if (part.media_type != "application/pdf")
+        return not_carried(part.field + ".source.media_type",
+                           "must be application/pdf for this model's provider");
     std::string file = "{";
     append_string_member(file, "filename", part.name.empty() ? "document.pdf" : part.name);
     append_string_member(file, "file_data", data_url(part));

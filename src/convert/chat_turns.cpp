@@ -140,6 +140,8 @@ Result<Part> read_detail(Cursor detail, const std::string& field) {
 /// `reasoning_details` hold all that the two text members beside them say.
 Result<void> read_reasoning(Cursor message, const std::string& field, std::vector<Part>& out) {
     if (const auto details = message.find_set("reasoning_details")) {
+        if (!details->is_array())
+            return wrong_type(field + ".reasoning_details", "an array");
         std::size_t index = 0;
         for (const Cursor detail : details->elements()) {
             LARDER_TRY(Part read,

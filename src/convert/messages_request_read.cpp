@@ -39,6 +39,8 @@ Result<void> check_tool_extras(Cursor tool, const std::string& field) {
     const auto callers = tool.find_set("allowed_callers");
     if (!callers)
         return {};
+    if (!callers->is_array())
+        return wrong_type(field + ".allowed_callers", "an array");
     for (const Cursor caller : callers->elements()) {
         if (!caller.equals("direct"))
             return not_carried(field + ".allowed_callers");

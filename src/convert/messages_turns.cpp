@@ -34,6 +34,7 @@ Result<void> read_document(Cursor block, const std::string& field, Part& out) {
     LARDER_CHECK(expect_only(block, field,
                              {"type", "source", "title", "context", "citations", "cache_control"}));
     if (const auto citations = block.find_set("citations")) {
+        LARDER_CHECK(expect_only(*citations, field + ".citations", {"enabled"}));
         const auto enabled = citations->find_set("enabled");
         if (enabled && !is_blank(*enabled))
             return not_carried(field + ".citations");
