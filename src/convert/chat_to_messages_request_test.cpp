@@ -302,17 +302,18 @@ TEST(ChatToMessagesRequest, GivesOlderModelsABudgetForAnEffort) {
 }
 
 TEST(ChatToMessagesRequest, GivesNewerModelsALevel) {
-    const auto level = [](std::string_view name) {
+    const auto level = [](std::string_view name, std::string_view max_tokens) {
         return R"(,"thinking":{"type":"adaptive"},"output_config":{"effort":")" +
-               std::string(name) + R"("})";
+               std::string(name) + R"("},"max_tokens":)" + std::string(max_tokens);
     };
-    expect_members(R"(,"reasoning_effort":"minimal")", level("low"), kNew);
-    expect_members(R"(,"reasoning_effort":"high")", level("high"), kNew);
-    expect_members(R"(,"reasoning_effort":"xhigh")", level("xhigh"), kNew);
+    expect_members(R"(,"reasoning_effort":"minimal")", level("low", "5120"), kNew);
+    expect_members(R"(,"reasoning_effort":"high")", level("high", "20480"), kNew);
+    expect_members(R"(,"reasoning_effort":"xhigh")", level("xhigh", "36864"), kNew);
+    expect_members(R"(,"reasoning_effort":"high","max_tokens":9)", level("high", "9"), kNew);
     expect_members(R"(,"reasoning_effort":"none")", R"(,"thinking":{"type":"disabled"})", kNew);
     constexpr Direction kBetween{Dialect::kOpenAiChat, Dialect::kAnthropicMessages,
                                  "claude-opus-4-6"};
-    expect_members(R"(,"reasoning_effort":"xhigh")", level("high"), kBetween);
+    expect_members(R"(,"reasoning_effort":"xhigh")", level("high", "36864"), kBetween);
 }
 
 TEST(ChatToMessagesRequest, TakesAnthropicsOwnThinking) {

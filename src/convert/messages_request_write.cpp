@@ -158,6 +158,8 @@ ThinkingPlan plan_effort(const Conversation& conversation, std::string_view mode
     ThinkingPlan plan;
     plan.thinking = R"({"type":"adaptive"})";
     plan.level = is_too_new ? "high" : effort->level;
+    if (conversation.max_tokens.empty()) // thinking takes of it
+        plan.max_tokens = std::to_string(kUsualMaxTokens + effort->budget_tokens);
     return plan;
 }
 
