@@ -125,6 +125,50 @@ TEST(RecordedRequests, OfMessagesAreCarriedToChatOrRefusedByField) {
     EXPECT_EQ(count.refused, 54U);
 }
 
+struct Span {
+    std::size_t begin;
+    std::size_t end;
+};
+
+/// Where each value of the body stands.
+void add_spans(json::Value value, std::vector<Span>& out) {
+    out.push_back({value.begin(), value.end()});
+    value.for_each_member([&](std::string_view, json::Value member) {
+        add_spans(member, out);
+        return true;
+    });
+    value.for_each_element([&](json::Value element) {
+        add_spans(element, out);
+        return true;
+    });
+}
+
+TEST(RecordedRequests, WithAnyValueOfAnotherKindAreReadWithoutHarm) {
+    LARDER_NEED_RECORDINGS();
+    constexpr std::size_t kBytesMax = 3000;
+    std::size_t read = 0;
+    for (const Recording& recording : *recordings()) {
+        const std::string& body = recording.request_body;
+        const auto document = json::parse(body);
+        if (!document || body.size() > kBytesMax || ++read % 8 != 0)
+            continue;
+        std::vector<Span> spans;
+        add_spans(document->root(), spans);
+        for (const Span& span : spans) {
+            for (const char* other : {"null", "7", "\"x\"", "[]", "{}", "[{}]", "true"}) {
+                json::Patch patch;
+                patch.replace(span.begin, span.end, other);
+                const auto request = carried(dialect_of(recording), patch.apply(body));
+                if (request && *request)
+                    ASSERT_TRUE(json::parse(**request)) << **request;
+                else if (request)
+                    ASSERT_EQ(request->error().code, ErrorCode::kInvalidRequest);
+            }
+        }
+    }
+    EXPECT_GT(read, 500U);
+}
+
 std::string canonical(std::string_view body) {
     const auto document = json::parse(body);
     std::string out;
