@@ -13,12 +13,25 @@ constexpr std::array<std::string_view, 5> kSkipped = {"stream", "stream_options"
                                                       "metadata", "store"};
 
 /// Members whose value is free-form: models see the order of its members.
-constexpr std::array<std::string_view, 17> kFreeForm = {
-    "parameters",      "input_schema",   "schema",         "output_schema",
-    "properties",      "$defs",          "definitions",    "patternProperties",
-    "input",           "arguments",      "input_examples", "guided_json",
-    "response_schema", "responseSchema", "args",           "chat_template_kwargs",
-    "structural_tag"};
+constexpr std::array<std::string_view, 19> kFreeForm = {"parametersJsonSchema",
+                                                        "responseJsonSchema",
+                                                        "parameters",
+                                                        "input_schema",
+                                                        "schema",
+                                                        "output_schema",
+                                                        "properties",
+                                                        "$defs",
+                                                        "definitions",
+                                                        "patternProperties",
+                                                        "input",
+                                                        "arguments",
+                                                        "input_examples",
+                                                        "guided_json",
+                                                        "response_schema",
+                                                        "responseSchema",
+                                                        "args",
+                                                        "chat_template_kwargs",
+                                                        "structural_tag"};
 
 /// `input` is a tool's in all dialects but Responses, where it is the API's own list of items.
 json::Order order_of(Dialect dialect, std::string_view name) {

@@ -104,6 +104,24 @@ TEST(Gemini, UsageThatSaysNothingIsNone) {
     EXPECT_EQ(usage->output, 0);
 }
 
+std::string key_of(std::string_view body) {
+    const auto document = json::parse(body);
+    llm::FingerprintBuilder key;
+    add_to_fingerprint(key, Dialect::kGemini, document->root());
+    const auto digest = key.finish();
+    return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+TEST(Gemini, OrderCountsInItsSchemasAndArgumentsAlone) {
+    EXPECT_EQ(key_of(R"({"contents":[],"generationConfig":{"topP":1,"topK":2}})"),
+              key_of(R"({"generationConfig":{"topK":2,"topP":1},"contents":[]})"));
+    for (const std::string name :
+         {"args", "parametersJsonSchema", "responseJsonSchema", "parameters"})
+        EXPECT_NE(key_of("{\"" + name + R"(":{"a":{},"b":{}}})"),
+                  key_of("{\"" + name + R"(":{"b":{},"a":{}}})"))
+            << name;
+}
+
 TEST(GeminiStream, JoinsTextOfOneKindAndKeepsTheRest) {
     const auto reader =
         fed({chunk(R"({"text":"h","thought":true})"), chunk(R"({"text":"m","thought":true})"),
