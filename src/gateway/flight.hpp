@@ -48,6 +48,7 @@ struct FlightEnd {
     http::OwnedFields provider_fields;
     std::optional<Error> error;
     std::int64_t provider_wait_us = 0;
+    std::vector<cache::EntryPtr> vectors; // of embeddings, as they were asked for
 };
 
 class Flight : public std::enable_shared_from_this<Flight> {

@@ -102,6 +102,8 @@ Task<Result<void>> Gateway::fetch(provider::ProviderCall& call, Flight& flight,
         co_return unreadable(prepared, "it is compressed, though that was not asked for");
     if (call.head().status != 200)
         co_return co_await read_rejection(call, parts_.budget, prepared, end);
+    if (prepared.vectors)
+        co_return co_await read_vectors(call, prepared, end);
     if (prepared.call.stream && is_event_stream(fields.find("content-type").value_or("")))
         co_return co_await read_stream(call, flight, parts_.budget, prepared, parts_.clock, end);
     co_return co_await read_plain(call, parts_.budget, prepared, parts_.clock, end);
@@ -198,6 +200,8 @@ bool Gateway::is_overtaken(const Prepared& prepared) const {
 
 /// An earlier flight may have ended, and kept its answer, between this one's look-up and its start.
 bool Gateway::find_again(const Prepared& prepared, FlightEnd& end) const {
+    if (prepared.vectors)
+        return find_vectors_again(prepared, end);
     auto entry = parts_.memory.get(prepared.key);
     if (!entry)
         return false;
@@ -217,6 +221,10 @@ bool Gateway::is_current(const cache::Entry& entry) const {
 /// Keeps an answer that may be kept, here and in the store, which ends the lease. False when it may
 /// not be: the lease goes on.
 bool Gateway::keep(const Prepared& prepared, const FlightEnd& end, const std::string& lease) {
+    if (prepared.vectors) {
+        keep_vectors(prepared, end);
+        return false;
+    }
     const bool whole = end.entry && !end.truncated && end.terminated &&
                        end.entry->body.size() <= prepared.settings->cache.max_entry;
     const bool keeps = prepared.may_keep && whole && is_current(*end.entry) && end.answer &&

@@ -160,6 +160,19 @@ Task<LookedUp> Gateway::look_up(llm::Fingerprint key, const Directives& directiv
     co_return looked;
 }
 
+Task<Inspected> Gateway::inspect(llm::Fingerprint key, async::TimeBudget& budget) {
+    Inspected inspected{.found = find_kept(key, {})};
+    const bool is_known = inspected.found && is_confirmed(*inspected.found->entry);
+    if (is_known || parts_.store == nullptr || !parts_.store->may_have(key))
+        co_return inspected;
+    auto answer = co_await parts_.store->look_up(key, false, budget);
+    if (!answer || !answer->entry)
+        co_return inspected;
+    if (auto stored = judge(key, std::move(answer->entry), {}))
+        inspected = {.found = std::move(stored), .from_store = true};
+    co_return inspected;
+}
+
 Task<Claim> Gateway::claim(llm::Fingerprint key, async::TimeBudget& budget) {
     if (!shares_flights())
         co_return Claim{};
@@ -232,6 +245,11 @@ void Gateway::stop() {
 }
 
 void Gateway::record(Outcome outcome, const cache::Entry& entry) {
+    const bool saves = outcome != Outcome::kMiss && outcome != Outcome::kBypass;
+    record(outcome, saves ? entry.cost : llm::Money());
+}
+
+void Gateway::record(Outcome outcome, llm::Money saved) {
     ledger::Record record;
     switch (outcome) {
     case Outcome::kHit:
@@ -250,8 +268,7 @@ void Gateway::record(Outcome outcome, const cache::Entry& entry) {
         record.outcome = ledger::Outcome::kBypassed;
         break;
     }
-    if (outcome != Outcome::kMiss && outcome != Outcome::kBypass)
-        record.saved_picodollars = entry.cost.picodollars;
+    record.saved_picodollars = saved.picodollars;
     parts_.ledger.record(record);
 }
 

@@ -24,11 +24,15 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace larder::gateway {
+
+struct AskedVectors; // both see embeddings.hpp
+struct EmbeddingsBatch;
 
 /// A request as the API hands it over; the views live in the exchange's frame.
 struct Inquiry {
@@ -65,6 +69,8 @@ struct Prepared {
     bool may_read = false;          // the cache may answer
     bool may_join = false;          // the flight may be shared
     bool may_keep = false;          // the answer may be kept
+
+    std::shared_ptr<const AskedVectors> vectors; // of embeddings only
 };
 
 /// What went into a key, for those who explain it.
@@ -90,6 +96,12 @@ struct Claim {
 struct LookedUp {
     std::optional<Found> found;
     Claim claim; // where nothing fresh was found, and it was asked for
+};
+
+/// Where an answer is kept.
+struct Inspected {
+    std::optional<Found> found;
+    bool from_store = false;
 };
 
 struct GatewayParts {
@@ -133,6 +145,9 @@ public:
     /// for what the budget has left.
     Task<LookedUp> look_up(llm::Fingerprint key, const Directives& directives, bool wants_lease,
                            async::TimeBudget& budget);
+    /// What memory or the store has for a key, whatever its age; for those who explain it: nothing
+    /// is counted, put or claimed.
+    Task<Inspected> inspect(llm::Fingerprint key, async::TimeBudget& budget);
     /// The lease of a key whose entry, if there is one, is of no use here.
     Task<Claim> claim(llm::Fingerprint key, async::TimeBudget& budget);
     /// A lease that was taken for nothing.
@@ -149,6 +164,16 @@ public:
     };
     /// Joins the flight for the same key, or starts one on this thread.
     Joined join(Prepared prepared, const Directives& directives, Claim claim, Executor executor);
+    /// The same for embeddings: a key for each input.
+    Result<std::unique_ptr<EmbeddingsBatch>>
+    prepare_embeddings(std::shared_ptr<const Settings> settings, const Inquiry& inquiry) const;
+    /// Finds the vectors that memory and store have; the batch outlives it. May suspend for what
+    /// the budget has left.
+    Task<void> look_up_vectors(EmbeddingsBatch& batch, async::TimeBudget& budget);
+    /// Joins the flight for what is missing, or starts it. Once a batch.
+    Joined join_vectors(EmbeddingsBatch& batch, Executor executor);
+    /// Puts the vectors of its flight into the batch. False when they are not what was asked for.
+    [[nodiscard]] bool take_asked(EmbeddingsBatch& batch, std::span<const cache::EntryPtr> vectors);
     /// Joins the flight for a key if there is one on this node.
     std::optional<Joined> join_running(const llm::Fingerprint& key, Executor executor);
 
@@ -157,6 +182,7 @@ public:
     Result<const cache::WireForm*> form_of(const Found& found, ClientForm form);
     /// Counts an answer that a client got. Errors count as nothing.
     void record(Outcome outcome, const cache::Entry& entry);
+    void record(Outcome outcome, llm::Money saved);
 
     /// Ends everything that is in the cache under `name_space` and `model` (empty: all): here at
     /// once, in programs that share the store as soon as they see it there.
@@ -193,6 +219,13 @@ private:
                                 Claim& claim, FlightEnd& end);
     Task<Result<void>> fetch(provider::ProviderCall& call, Flight& flight, const Prepared& prepared,
                              FlightEnd& end);
+    Task<Result<void>> read_vectors(provider::ProviderCall& call, const Prepared& prepared,
+                                    FlightEnd& end);
+    [[nodiscard]] bool find_vectors_again(const Prepared& prepared, FlightEnd& end) const;
+    void keep_vectors(const Prepared& prepared, const FlightEnd& end);
+    struct VectorLookups;
+    Task<void> look_up_some(std::shared_ptr<VectorLookups> lookups);
+    void take_vector(EmbeddingsBatch& batch, std::size_t index, std::optional<Found> found);
     [[nodiscard]] bool is_current(const cache::Entry& entry) const;
     [[nodiscard]] bool is_overtaken(const Prepared& prepared) const;
     [[nodiscard]] bool find_again(const Prepared& prepared, FlightEnd& end) const;

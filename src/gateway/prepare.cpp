@@ -1,8 +1,9 @@
 // From a client's request to the effective upstream request and its key.
+#include "gateway/prepare.hpp"
+
 #include "base/text.hpp"
 #include "convert/convert.hpp"
 #include "gateway/compat.hpp"
-#include "gateway/gateway.hpp"
 
 #include <algorithm>
 
@@ -78,35 +79,14 @@ std::string upstream_path(const Prepared& prepared, const Inquiry& inquiry, bool
     return path;
 }
 
-/// The request in the dialect of its provider.
-Result<std::string> upstream_body(const Prepared& prepared, const Inquiry& inquiry,
-                                  const json::Document& body) {
-    const Dialect from = inquiry.dialect;
-    const Dialect to = prepared.dialect;
-    const std::string& model = prepared.target.model;
-    if (from == to || (from == Dialect::kLlm && to != Dialect::kGemini))
-        return protocol::write_request(from, body, to, prepared.call, model,
-                                       prepared.target.provider->ask_usage);
-    if (convert::can_convert(from, to))
-        return convert::write_request(from, body, to, prepared.call, model);
-    return fail_field("model", "the provider of this model, " + prepared.target.provider->name +
-                                   ", has no " + std::string(protocol::name_of(from)));
+} // namespace
+
+std::unexpected<Error> has_no(const provider::Provider& provider, Dialect dialect) {
+    return fail_field("model", "the provider of this model, " + provider.name + ", has no " +
+                                   std::string(protocol::name_of(dialect)));
 }
 
-/// The members of the body that its canonical form leaves out.
-std::vector<std::string> ignored_members(json::Value effective_body,
-                                         const json::Document& canonical) {
-    std::vector<std::string> ignored;
-    effective_body.for_each_member([&](std::string_view name, json::Value) {
-        if (!canonical.root().find(name))
-            ignored.emplace_back(name);
-        return true;
-    });
-    return ignored;
-}
-
-Result<llm::Fingerprint> make_key(const Prepared& prepared, const Inquiry& inquiry,
-                                  json::Value effective_body, KeyContents* contents) {
+llm::FingerprintBuilder begin_key(const Prepared& prepared, const Inquiry& inquiry) {
     const Settings& settings = *prepared.settings;
     llm::FingerprintBuilder key;
     key.add("prefix", settings.cache.prefix);
@@ -125,13 +105,7 @@ Result<llm::Fingerprint> make_key(const Prepared& prepared, const Inquiry& inqui
         key.add(part.name, part.value);
     if (prepared.directives.bucket > 0)
         key.add("helicone-cache-bucket", std::to_string(prepared.directives.bucket));
-    protocol::add_to_fingerprint(key, prepared.dialect, effective_body);
-    if (contents != nullptr) {
-        contents->parts = key.parts();
-        LARDER_TRY(const json::Document canonical, json::parse(contents->parts.back().second));
-        contents->ignored = ignored_members(effective_body, canonical);
-    }
-    return key.finish();
+    return key;
 }
 
 Result<json::Document> parse_body(std::string_view text) {
@@ -143,6 +117,69 @@ Result<json::Document> parse_body(std::string_view text) {
     return parsed;
 }
 
+Result<void> take_body_directives(Prepared& prepared, json::Document& body, std::string& stripped) {
+    if (!prepared.settings->compat.litellm)
+        return {};
+    LARDER_TRY(auto rest,
+               take_litellm_cache(body, prepared.settings->cache.ttl_max, prepared.directives));
+    prepared.has_body_directives = rest.has_value();
+    if (rest) {
+        stripped = *std::move(rest);
+        LARDER_TRY(body, parse_body(stripped));
+    }
+    return {};
+}
+
+void set_way(Prepared& prepared, const Inquiry& inquiry, std::int64_t now_ms) {
+    prepared.upstream_path = upstream_path(prepared, inquiry, prepared.call.stream);
+    prepared.upstream_fields = upstream_fields(prepared.dialect, inquiry);
+    prepared.name_space = inquiry.name_space;
+    prepared.looked_up_ms = now_ms;
+    if (prepared.directives.max_age_s)
+        prepared.not_before_ms = now_ms - *prepared.directives.max_age_s * 1000;
+    apply_rules(prepared, inquiry.dialect);
+}
+
+namespace {
+
+/// The request in the dialect of its provider.
+Result<std::string> upstream_body(const Prepared& prepared, const Inquiry& inquiry,
+                                  const json::Document& body) {
+    const Dialect from = inquiry.dialect;
+    const Dialect to = prepared.dialect;
+    const std::string& model = prepared.target.model;
+    if (from == to || (from == Dialect::kLlm && to != Dialect::kGemini))
+        return protocol::write_request(from, body, to, prepared.call, model,
+                                       prepared.target.provider->ask_usage);
+    if (convert::can_convert(from, to))
+        return convert::write_request(from, body, to, prepared.call, model);
+    return has_no(*prepared.target.provider, from);
+}
+
+/// The members of the body that its canonical form leaves out.
+std::vector<std::string> ignored_members(json::Value effective_body,
+                                         const json::Document& canonical) {
+    std::vector<std::string> ignored;
+    effective_body.for_each_member([&](std::string_view name, json::Value) {
+        if (!canonical.root().find(name))
+            ignored.emplace_back(name);
+        return true;
+    });
+    return ignored;
+}
+
+Result<llm::Fingerprint> make_key(const Prepared& prepared, const Inquiry& inquiry,
+                                  json::Value effective_body, KeyContents* contents) {
+    llm::FingerprintBuilder key = begin_key(prepared, inquiry);
+    protocol::add_to_fingerprint(key, prepared.dialect, effective_body);
+    if (contents != nullptr) {
+        contents->parts = key.parts();
+        LARDER_TRY(const json::Document canonical, json::parse(contents->parts.back().second));
+        contents->ignored = ignored_members(effective_body, canonical);
+    }
+    return key.finish();
+}
+
 } // namespace
 
 Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings, const Inquiry& inquiry,
@@ -152,15 +189,7 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings, cons
     prepared.settings = std::move(settings);
     prepared.directives = inquiry.directives;
     std::string stripped; // what `body` stands on, where something was taken out
-    if (prepared.settings->compat.litellm) {
-        LARDER_TRY(auto rest,
-                   take_litellm_cache(body, prepared.settings->cache.ttl_max, prepared.directives));
-        prepared.has_body_directives = rest.has_value();
-        if (rest) {
-            stripped = *std::move(rest);
-            LARDER_TRY(body, parse_body(stripped));
-        }
-    }
+    LARDER_CHECK(take_body_directives(prepared, body, stripped));
     LARDER_TRY(prepared.call, protocol::read_call(inquiry.dialect, body));
     LARDER_TRY(prepared.target,
                prepared.settings->catalog.resolve(prepared.call.provider, prepared.call.model));
@@ -170,13 +199,7 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings, cons
     prepared.dialect = protocol::upstream_dialect(inquiry.dialect, provider.dialect);
     LARDER_TRY(prepared.upstream_body, upstream_body(prepared, inquiry, body));
     prepared.form = form_for(inquiry.dialect, prepared.dialect, prepared.call);
-    prepared.upstream_path = upstream_path(prepared, inquiry, prepared.call.stream);
-    prepared.upstream_fields = upstream_fields(prepared.dialect, inquiry);
-    prepared.name_space = inquiry.name_space;
-    prepared.looked_up_ms = parts_.clock.epoch_ms();
-    if (prepared.directives.max_age_s)
-        prepared.not_before_ms = prepared.looked_up_ms - *prepared.directives.max_age_s * 1000;
-    apply_rules(prepared, inquiry.dialect);
+    set_way(prepared, inquiry, parts_.clock.epoch_ms());
     if (!prepared.may_join && contents == nullptr)
         return prepared;
     prepared.generations = generations_of(prepared.name_space, prepared.target.model);
