@@ -59,7 +59,8 @@ Result<void> refuse_foreign_pages(const Settings& settings, const Route& route,
     if (origin && !listed && !text::equals_ignoring_case(authority_of(*origin), head.host))
         return fail(ErrorCode::kForbidden,
                     "pages of this origin may not ask: server.cors.origins would allow it");
-    if ((route.scopes & (kScopeAdmin | kScopeSessions)) != 0 && !is_local_name(head.host))
+    const bool is_local = route.is_local || (route.scopes & (kScopeAdmin | kScopeSessions)) != 0;
+    if (is_local && !is_local_name(head.host))
         return fail(ErrorCode::kForbidden, "in open mode this answers to an address or localhost "
                                            "as Host only: auth.mode: keys would allow others");
     return {};
@@ -97,11 +98,12 @@ void SettingsHolder::set(std::shared_ptr<const Settings> settings) {
 }
 
 Application::Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
-                         LlmRoutes& llm, PassRoutes& pass,
-                         OperationRoutes& operation, SessionRoutes& sessions,
+                         LlmRoutes& llm, EmbeddingRoutes& embeddings, ExplainRoutes& explain,
+                         PassRoutes& pass, OperationRoutes& operation, SessionRoutes& sessions,
                          metrics::Registry& registry)
-    : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), pass_(pass),
-      operation_(operation), sessions_(sessions), telemetry_(registry) {}
+    : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), embeddings_(embeddings),
+      explain_(explain), pass_(pass), operation_(operation), sessions_(sessions),
+      telemetry_(registry) {}
 
 http::Response Application::refuse(const Error& error) const {
     const std::string id = make_request_id({});
@@ -207,8 +209,9 @@ Result<void> Application::authenticate(Context& context) const {
     LARDER_TRY(context.principal, settings.authenticator.authenticate(
                                       {.authorization = head.fields.find("authorization"),
                                        .x_api_key = head.fields.find("x-api-key")}));
-    return settings.authenticator.authorize(*context.principal, context.route->scopes,
-                                            context.exchange.peer().is_loopback());
+    return settings.authenticator.authorize(
+        *context.principal, context.route->scopes,
+        {.loopback = context.exchange.peer().is_loopback(), .is_local = context.route->is_local});
 }
 
 Application::Counted Application::counted_of(const Context& context, bool forbidden) const {
@@ -280,8 +283,12 @@ Task<void> Application::dispatch(Context& context) {
         return llm_.complete(context, protocol::Dialect::kOpenAiChat);
     case Endpoint::kResponses:
         return llm_.complete(context, protocol::Dialect::kOpenAiResponses);
+    case Endpoint::kEmbeddings:
+        return embeddings_.embed(context);
     case Endpoint::kMessages:
         return llm_.complete(context, protocol::Dialect::kAnthropicMessages);
+    case Endpoint::kExplain:
+        return explain_.serve(context);
     case Endpoint::kCountTokens:
     case Endpoint::kPassThrough:
         return pass_.serve(context);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "api/context.hpp"
+#include "api/embedding_routes.hpp"
+#include "api/explain_routes.hpp"
 #include "api/llm_routes.hpp"
 #include "api/operation_routes.hpp"
 #include "api/pass_routes.hpp"
@@ -37,8 +39,9 @@ private:
 class Application {
 public:
     Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
-                LlmRoutes& llm, PassRoutes& pass,
-                OperationRoutes& operation, SessionRoutes& sessions, metrics::Registry& registry);
+                LlmRoutes& llm, EmbeddingRoutes& embeddings, ExplainRoutes& explain,
+                PassRoutes& pass, OperationRoutes& operation, SessionRoutes& sessions,
+                metrics::Registry& registry);
     /// Serves one request.
     Task<void> handle(http::Exchange& exchange);
     /// The reply to a head that is no request.
@@ -70,6 +73,8 @@ private:
     const Clock& clock_;
     limit::Limiter& limiter_;
     LlmRoutes& llm_;
+    EmbeddingRoutes& embeddings_;
+    ExplainRoutes& explain_;
     PassRoutes& pass_;
     OperationRoutes& operation_;
     SessionRoutes& sessions_;

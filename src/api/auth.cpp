@@ -95,8 +95,9 @@ Result<const Principal*> Authenticator::authenticate(const PresentedKeys& presen
 }
 
 Result<void> Authenticator::authorize(const Principal& principal, Scopes any_of,
-                                      bool loopback) const {
-    if (open_ && !loopback && (any_of & ~(kScopeSessions | kScopeAdmin)) == 0)
+                                      Place place) const {
+    const bool is_local = place.is_local || (any_of & ~(kScopeSessions | kScopeAdmin)) == 0;
+    if (open_ && !place.loopback && is_local)
         return fail(ErrorCode::kForbidden,
                     "With auth.mode: open this is only for callers on the loopback interface; "
                     "auth.mode: keys and a key with the scope " +

@@ -55,10 +55,15 @@ public:
     /// constant time.
     [[nodiscard]] Result<const Principal*> authenticate(const PresentedKeys& presented) const;
 
-    /// kForbidden unless `principal` has one of `any_of`. In open mode sessions and admin are for
-    /// callers on the loopback interface (`loopback`: by the socket's address) only.
+    /// From where a request comes, and whether that counts in open mode.
+    struct Place {
+        bool loopback = false; // by the socket's address
+        bool is_local = false; // what is asked for is for the loopback interface only
+    };
+    /// kForbidden unless `principal` has one of `any_of`. In open mode sessions and admin are
+    /// always for callers on the loopback interface only.
     [[nodiscard]] Result<void> authorize(const Principal& principal, Scopes any_of,
-                                         bool loopback) const;
+                                         Place place) const;
     [[nodiscard]] bool is_open() const { return open_; }
 
 private:

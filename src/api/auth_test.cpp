@@ -74,14 +74,14 @@ TEST(Authenticator, NamesNoKeyInItsErrors) {
 TEST(Authenticator, GrantsAnyOneOfTheScopesAsked) {
     const Authenticator authenticator = with_keys();
     const Principal& stats = **authenticator.authenticate({.x_api_key = "sk-stats-2"});
-    EXPECT_TRUE(authenticator.authorize(stats, kScopeStats | kScopeLlm, false));
-    const auto refused = authenticator.authorize(stats, kScopeLlm, true);
+    EXPECT_TRUE(authenticator.authorize(stats, kScopeStats | kScopeLlm, {.loopback = false}));
+    const auto refused = authenticator.authorize(stats, kScopeLlm, {.loopback = true});
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::kForbidden);
     EXPECT_EQ(refused.error().message, "This key lacks the scope llm.");
     const Principal& web = **authenticator.authenticate({.x_api_key = "sk-web-1"});
     for (const Scopes scope : {kScopeLlm, kScopeSessions, kScopeStats, kScopeAdmin})
-        EXPECT_TRUE(authenticator.authorize(web, scope, false));
+        EXPECT_TRUE(authenticator.authorize(web, scope, {.loopback = false}));
 }
 
 TEST(Authenticator, InOpenModeKnowsNobodyAndReservesSomeForLoopback) {
@@ -91,11 +91,11 @@ TEST(Authenticator, InOpenModeKnowsNobodyAndReservesSomeForLoopback) {
     EXPECT_FALSE((*principal)->known);
     EXPECT_EQ((*principal)->name_space, "default");
     EXPECT_EQ((*principal)->user, "");
-    EXPECT_TRUE(open.authorize(**principal, kScopeLlm, false));
-    EXPECT_TRUE(open.authorize(**principal, kScopeStats, false));
+    EXPECT_TRUE(open.authorize(**principal, kScopeLlm, {.loopback = false}));
+    EXPECT_TRUE(open.authorize(**principal, kScopeStats, {.loopback = false}));
     for (const Scopes scope : {kScopeSessions, kScopeAdmin}) {
-        EXPECT_TRUE(open.authorize(**principal, scope, true));
-        const auto refused = open.authorize(**principal, scope, false);
+        EXPECT_TRUE(open.authorize(**principal, scope, {.loopback = true}));
+        const auto refused = open.authorize(**principal, scope, {.loopback = false});
         ASSERT_FALSE(refused);
         EXPECT_EQ(refused.error().code, ErrorCode::kForbidden);
         EXPECT_NE(refused.error().message.find("auth.mode: keys"), std::string::npos);

@@ -18,11 +18,13 @@ enum class Endpoint : std::uint8_t {
     kGenerate,
     kChatCompletions,
     kResponses,
+    kEmbeddings,
     kMessages,
     kCountTokens,
     kModelList,
     kPassThrough,
     kCacheStats,
+    kExplain,
     kModels,
     kProviders,
     kPurge,
@@ -47,6 +49,7 @@ struct Route {
     Tier tier = Tier::kNone;
     Scopes scopes = 0; // one of them is needed; 0: open to everybody
     Style style = Style::kLlm;
+    bool is_local = false; // in open mode it answers on the loopback interface only
 };
 
 [[nodiscard]] std::span<const Route> routes();

@@ -55,6 +55,8 @@ private:
     gateway::Gateway gateway_;
     api::SettingsHolder settings_;
     api::LlmRoutes llm_routes_;
+    api::EmbeddingRoutes embedding_routes_;
+    api::ExplainRoutes explain_routes_;
     api::PassRoutes pass_routes_;
     api::OperationRoutes operation_routes_;
     api::SessionRoutes session_routes_;
