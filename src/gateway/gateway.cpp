@@ -173,19 +173,6 @@ Task<Inspected> Gateway::inspect(llm::Fingerprint key, async::TimeBudget& budget
     co_return inspected;
 }
 
-Task<Inspected> Gateway::inspect(llm::Fingerprint key, async::TimeBudget& budget) {
-    Inspected inspected{.found = find_kept(key, {})};
-    const bool is_known = inspected.found && is_confirmed(*inspected.found->entry);
-    if (is_known || parts_.store == nullptr || !parts_.store->may_have(key))
-        co_return inspected;
-    auto answer = co_await parts_.store->look_up(key, false, budget);
-    if (!answer || !answer->entry)
-        co_return inspected;
-    if (auto stored = judge(key, std::move(answer->entry), {}))
-        inspected = {.found = std::move(stored), .from_store = true};
-    co_return inspected;
-}
-
 Task<Claim> Gateway::claim(llm::Fingerprint key, async::TimeBudget& budget) {
     if (!shares_flights())
         co_return Claim{};

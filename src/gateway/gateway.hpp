@@ -104,12 +104,6 @@ struct Inspected {
     bool from_store = false;
 };
 
-/// Where an answer is kept.
-struct Inspected {
-    std::optional<Found> found;
-    bool from_store = false;
-};
-
 struct GatewayParts {
     async::Runtime& runtime;
     const Clock& clock;
@@ -151,9 +145,6 @@ public:
     /// for what the budget has left.
     Task<LookedUp> look_up(llm::Fingerprint key, const Directives& directives, bool wants_lease,
                            async::TimeBudget& budget);
-    /// What memory or the store has for a key, whatever its age; for those who explain it: nothing
-    /// is counted, put or claimed.
-    Task<Inspected> inspect(llm::Fingerprint key, async::TimeBudget& budget);
     /// What memory or the store has for a key, whatever its age; for those who explain it: nothing
     /// is counted, put or claimed.
     Task<Inspected> inspect(llm::Fingerprint key, async::TimeBudget& budget);
