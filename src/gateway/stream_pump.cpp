@@ -6,7 +6,8 @@
 namespace larder::gateway {
 namespace {
 
-constexpr std::size_t kLargestBlock = 4ULL << 20;
+constexpr std::size_t kLargestBlock = 16ULL
+                                      << 20; // the last one of OpenAI's responses has all of it
 /// What its reader puts together is kept until its end.
 constexpr std::size_t kLargestStream = 256ULL << 20;
 

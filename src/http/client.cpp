@@ -1,5 +1,7 @@
 #include "http/client.hpp"
 
+#include "http/gather.hpp"
+
 #include "async/deadlines.hpp"
 #include "base/text.hpp"
 #include "http/codec.hpp"
@@ -34,10 +36,6 @@ constexpr auto kToken = asio::as_tuple(asio::use_awaitable_t<Executor>());
 std::span<char> read_buffer() {
     thread_local std::array<char, kReadSize> buffer;
     return buffer;
-}
-
-iovec part_of(std::string_view bytes) {
-    return {const_cast<char*>(bytes.data()), bytes.size()};
 }
 
 /// Whether a pooled connection can still be used: nothing to read, not even its end.

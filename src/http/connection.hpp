@@ -14,6 +14,9 @@
 
 namespace larder::http {
 
+/// An unread body up to this is read away to keep the connection.
+inline constexpr std::size_t kDrainedBody = 256UL * 1024;
+
 class Connection;
 
 /// What the connections of one thread share.

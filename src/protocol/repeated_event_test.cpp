@@ -1,3 +1,4 @@
+// What is recognised without a parse, and that this changes no answer.
 #include "protocol/repeated_event.hpp"
 
 #include "protocol/protocol.hpp"

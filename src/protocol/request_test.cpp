@@ -158,14 +158,6 @@ TEST(SameDialect, AsksNothingWithoutAStream) {
     EXPECT_EQ(write(kOpenAi, body, kOpenAi, "m").value(), body);
 }
 
-TEST(AcrossNativeDialects, SaysWhatTheProviderSpeaks) {
-    const auto request = write(
-        kOpenAi, R"({"model":"m","messages":[{"role":"user","content":"a"}]})", kAnthropic, "m");
-    ASSERT_FALSE(request);
-    EXPECT_EQ(request.error().code, ErrorCode::kInvalidRequest);
-    EXPECT_NE(request.error().message.find("/v1/messages"), std::string::npos);
-}
-
 std::string key_of(std::string_view body, Dialect dialect = kOpenAi) {
     const auto document = json::parse(body);
     EXPECT_TRUE(document) << body;
