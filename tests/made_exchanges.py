@@ -21,8 +21,8 @@ def record(provider, api, body, stream, answer):
 
 
 def sse(events):
-    return "".join((f"event: {name}\n" if name else "") + f"data: {data if isinstance(data, str) else json.dumps(data)}\n\n"
-                   for name, data in events)
+    texts = ((name, data if isinstance(data, str) else json.dumps(data)) for name, data in events)
+    return "".join((f"event: {name}\n" if name else "") + f"data: {data}\n\n" for name, data in texts)
 
 
 # ---- OpenAI's chat completions
@@ -136,8 +136,9 @@ def responses(prompt, items):
     body = {"model": CHAT_MODEL, "input": prompt}
     whole = {"id": f"resp_{len(prompt)}", "object": "response", "created_at": 1764000000, "status": "completed",
              "error": None, "incomplete_details": None, "instructions": None, "model": "gpt-4o-2024-08-06",
-             "output": items, "parallel_tool_calls": True, "previous_response_id": None, "store": True, "temperature": 1.0,
-             "tool_choice": "auto", "tools": [], "top_p": 1.0, "usage": RESPONSES_USAGE, "metadata": {}}
+             "output": items, "parallel_tool_calls": True, "previous_response_id": None, "store": True,
+             "temperature": 1.0, "tool_choice": "auto", "tools": [], "top_p": 1.0, "usage": RESPONSES_USAGE,
+             "metadata": {}}
     yield record("openai", "openai.responses", body, False, json.dumps(whole, ensure_ascii=False))
     begun = {**whole, "status": "in_progress", "output": [], "usage": None}
     events = [("response.created", {"response": begun}), ("response.in_progress", {"response": begun})]

@@ -10,6 +10,7 @@ import pathlib
 import subprocess
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "clients"
+PATIENCE = float(os.environ.get("LARDER_TEST_PATIENCE", "1"))
 NODE = FOLDER / "node_modules" / "node" / "bin" / "node"
 
 
@@ -40,7 +41,7 @@ def install(deadline=600):
     return NODE
 
 
-def run_script(name, *arguments, environment=None, deadline=120):
+def run_script(name, *arguments, environment=None, deadline=120 * PATIENCE):
     """Runs clients/`name` on that Node and gives its output; fails with the output when it fails."""
     done = subprocess.run([install(), FOLDER / name, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=deadline, check=False,

@@ -52,7 +52,10 @@ class Exchange:
             return False
         if self.is_odd() or "server_tool" in self.tags:
             return False
-        if not self.expect.get("text_len") and not self.expect.get("tools"):
+        if self.api == RESPONSES and re.search(r'"(file_id|item_reference)"', json.dumps(self.body)):
+            return False
+        says_something = self.expect.get("text_len") or self.expect.get("tools") or b'"custom_tool_call"' in self.answer
+        if not says_something:
             return False
         finish = self.expect.get("finish")
         return finish in WHOLE or (finish in BOUNDED and any(name in self.body for name in BOUNDS))

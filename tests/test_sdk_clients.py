@@ -5,7 +5,7 @@ import unittest
 
 import made_exchanges
 import npm_clients
-from harness import LarderTest, configuration
+from harness import PATIENCE, LarderTest, configuration
 
 
 class SdkClients(LarderTest):
@@ -20,7 +20,7 @@ class SdkClients(LarderTest):
         """Every check of the script must say ok; gives the names."""
         output = npm_clients.run_script(script, json.dumps({
             "larder": f"http://{(larder or self.larder).address}", "provider": f"http://{self.replay.address}",
-            "expected": {"TEXT": made_exchanges.TEXT, "RECORD": made_exchanges.RECORD,
+            "patience": PATIENCE, "expected": {"TEXT": made_exchanges.TEXT, "RECORD": made_exchanges.RECORD,
                          "ARGUMENTS": made_exchanges.ARGUMENTS}, **settings}))
         names = [line.removeprefix("ok ") for line in output.splitlines() if line.startswith("ok ")]
         self.assertGreater(len(names), 0)
@@ -28,13 +28,13 @@ class SdkClients(LarderTest):
         return names
 
     def test_openai(self):
-        self.run_checks("openai_checks.mjs", groups=["chat"])
+        self.run_checks("openai_checks.mjs", groups=["chat", "responses", "others", "cross"])
 
     def test_anthropic(self):
-        self.run_checks("anthropic_checks.mjs", groups=["messages"])
+        self.run_checks("anthropic_checks.mjs")
 
     def test_frameworks(self):
-        self.run_checks("framework_checks.mjs", groups=["vercel", "langchain"])
+        self.run_checks("framework_checks.mjs", groups=["vercel", "vercelResponses", "langchain"])
 
     def test_errors(self):
         keys = {name: f"key-of-{name}-0123456789" for name in ("openai", "anthropic", "stats")}

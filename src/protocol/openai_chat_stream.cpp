@@ -1,5 +1,5 @@
 // Reads OpenAI's chat completion chunks and puts the plain answer together. Members at the top and
-// of a choice: the last value counts (of `id`, `model` and `created` the first), objects meet
+// of a choice: the last value counts (of `id` and `model` the first), objects meet
 // member by member; `delta` becomes `message` by the rules of Merge::kDelta; `logprobs` arrays are
 // appended; `obfuscation` is padding and dropped.
 #include "protocol/answer.hpp"
@@ -152,7 +152,7 @@ void OpenAiStreamReader::read_top(const Member& member) {
         return;
     }
     Tree& kept = top_.at(name);
-    const bool is_name = name == "id" || name == "model" || name == "created";
+    const bool is_name = name == "id" || name == "model";
     const bool is_set = !kept.is_null() && kept.text != "\"\"";
     if (is_set && (is_name || (member.value.is_string() && !member.value.is_non_empty_string())))
         return; // the first name stays; Azure's first chunk has empty ones

@@ -45,9 +45,9 @@ export async function collect(iterable) {
   return all;
 }
 
-/// Polls until `condition()` gives a true value; fails after `milliseconds`.
+/// Polls until `condition()` gives a true value; fails after `milliseconds` (more of them in a slow build).
 export async function within(milliseconds, condition, what) {
-  const end = performance.now() + milliseconds;
+  const end = performance.now() + milliseconds * (settings.patience ?? 1);
   for (;;) {
     const value = await condition();
     if (value) return value;

