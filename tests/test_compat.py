@@ -1,8 +1,9 @@
 """The cache switches of other gateways: each only where `compat` names it, and what the provider gets then."""
 import json
+import subprocess
 import unittest
 
-from harness import LarderTest, wait_until
+from harness import BUILD, LarderTest, wait_until
 
 
 def body_of(**members):
@@ -17,11 +18,8 @@ class Compat(LarderTest):
         return [larder.chat(prompt, headers=one).cache for one in headers]
 
     def test_an_unknown_name_is_refused_with_its_line(self):
-        larder, replay = self.start_both()
         bad = self.folder / "bad.yaml"
         bad.write_text("log: { level: info }\ncompat: [litellm, gptcache]\n")
-        import subprocess
-        from harness import BUILD
         checked = subprocess.run([BUILD / "larder", "check", "--config", bad], capture_output=True, text=True)
         self.assertNotEqual(checked.returncode, 0)
         self.assertIn("bad.yaml:2: compat[1]: 'gptcache' is not known", checked.stdout + checked.stderr)

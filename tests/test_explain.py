@@ -3,7 +3,7 @@ import json
 import socket
 import unittest
 
-from harness import LarderTest, request
+from harness import LarderTest, configuration, request
 from test_auth import KEYS
 
 PATH = "/v1/chat/completions"
@@ -206,7 +206,6 @@ class Explain(LarderTest):
         if address is None:
             self.skipTest("this machine has no address but loopback")
         replay = self.start_replay()
-        from harness import configuration
         larder = self.start_larder(configuration(replay.address).replace("127.0.0.1:0", "0.0.0.0:0", 1))
         question = {"request": chat_body(), "path": PATH}
         self.assertEqual(larder.request("POST", "/llm/cache/explain", question).status, 200)

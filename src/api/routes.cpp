@@ -91,8 +91,10 @@ const Route* find_route(std::string_view method, std::string_view path, std::str
         if (!matches(route, path))
             continue;
         if (route.method == kAnyMethod) {
-            if (std::ranges::find(kPassedMethods, method) != kPassedMethods.end())
+            if (std::ranges::find(kPassedMethods, method) != kPassedMethods.end()) {
+                allow.clear(); // of rows that take another method
                 return &route;
+            }
             allow = "DELETE, GET, HEAD, PATCH, POST, PUT";
             return nullptr;
         }
