@@ -6,13 +6,15 @@ import threading
 
 
 class ScriptedProvider(contextlib.AbstractContextManager):
-    """Answers every POST with `status` and `body` (an object, sent as JSON); counts its calls. Any port, loopback.
+    """Answers every POST with `status` and `body` (an object, sent as JSON, or a function that makes one of the
+    request's bytes); counts its calls and keeps what was asked. Any port, loopback.
 
     `gated`: each answer waits until `gate` is set.
     """
 
     def __init__(self, status, body, gated=False):
         self.status, self.body, self.calls = status, body, 0
+        self.asked = []
         self.gate = threading.Event()
         if not gated:
             self.gate.set()
@@ -22,10 +24,12 @@ class ScriptedProvider(contextlib.AbstractContextManager):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                self.rfile.read(int(self.headers.get("content-length", 0)))
+                asked = self.rfile.read(int(self.headers.get("content-length", 0)))
                 provider.calls += 1
+                provider.asked.append(asked)
                 provider.gate.wait()
-                data = json.dumps(provider.body).encode()
+                body = provider.body(asked) if callable(provider.body) else provider.body
+                data = json.dumps(body).encode()
                 self.send_response(provider.status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(data)))

@@ -19,6 +19,7 @@ enum class Endpoint : std::uint8_t {
     kChatCompletions,
     kResponses,
     kEmbeddings,
+    kEmbeddings,
     kMessages,
     kCountTokens,
     kModelList,
