@@ -194,17 +194,20 @@ class Replies(PassTest):
         with self.assertRaises((http.client.IncompleteRead, ConnectionResetError)):
             larder.request("POST", "/v1/part", b"{}", JSON)
 
-    def test_a_file_that_is_cut_is_seen_to_be_cut(self):
+    def test_a_body_that_is_cut_is_seen_to_be_cut(self):
         def answer(asked, handler):
             handler.send_response(200)
+            handler.send_header("content-type", "text/event-stream" if "events" in asked.path else "audio/mpeg")
             handler.send_header("content-length", "100")
             handler.end_headers()
-            handler.wfile.write(b"x" * 50)
+            handler.wfile.write(b"data: one\n\n")
             handler.close_connection = True
 
         larder = self.start(answer)
-        with self.assertRaises((http.client.IncompleteRead, ConnectionResetError)):
-            larder.get("/v1/files/f/content")
+        for path in ("/v1/files/f/content", "/v1/events", "/v1/files/f/content"):
+            with self.assertRaises((http.client.IncompleteRead, ConnectionResetError)):
+                larder.get(path)
+        larder.check_alive()
 
 
 class Streams(PassTest):

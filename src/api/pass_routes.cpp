@@ -186,17 +186,17 @@ Task<Result<void>> PassRoutes::relay(Context& context, provider::ProviderCall& c
         co_await reply_with(context, http::Response{.status = kNoContent});
         co_return Result<void>();
     }
-    const bool is_events =
+    const auto length = length_of(head, exchange.head().method == http::Method::kHead);
+    const bool takes_events = // also one of ours
         gateway::is_event_stream(head.fields.find("content-type").value_or("")) &&
-        head.fields.count("content-encoding") == 0;
-    auto begun = co_await exchange.begin_stream(
-        head.status, body_fields(head.fields), context.head_lines,
-        length_of(head, exchange.head().method == http::Method::kHead));
+        head.fields.count("content-encoding") == 0 && !length;
+    auto begun = co_await exchange.begin_stream(head.status, body_fields(head.fields),
+                                                context.head_lines, length);
     std::string tail;
     while (begun) {
         bytes.clear();
         const auto more = co_await call.read(bytes);
-        if (!more && is_events && ends_at_an_event(tail) && !exchange.gone()) {
+        if (!more && takes_events && ends_at_an_event(tail) && !exchange.gone()) {
             context.error_code = name_of(more.error().code);
             (void)co_await exchange.write(
                 error_event(context.style, more.error(), context.request_id));

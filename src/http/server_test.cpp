@@ -278,6 +278,36 @@ TEST(Server, FramesAStreamInChunks) {
     }
 }
 
+TEST(Server, StreamsABodyOfAToldLengthWithoutChunks) {
+    ProbeServer server;
+    for (const char* version : {"HTTP/1.1", "HTTP/1.0"}) {
+        auto client = server.connect();
+        for (int i = 0; i < 2; ++i) {
+            client.send("GET /sized/end " + std::string(version) +
+                        "\r\nHost: test\r\nConnection: keep-alive\r\n\r\n");
+            const auto reply = client.read_reply();
+            EXPECT_TRUE(reply.head.contains("Content-Length: 7\r\n")) << reply.head;
+            EXPECT_FALSE(reply.head.contains("Transfer-Encoding")) << reply.head;
+            EXPECT_EQ(reply.body, "fourend");
+        }
+        client.send("HEAD /sized/end HTTP/1.1\r\nHost: test\r\n\r\n" + get("/after"));
+        EXPECT_TRUE(client.read_until("\r\n\r\n").contains("Content-Length: 7\r\n"));
+        EXPECT_EQ(client.read_reply().body, "/after");
+    }
+}
+
+TEST(Server, CutsABodyOfAnotherLengthThanWasTold) {
+    ProbeServer server;
+    for (const auto& [end, sent] :
+         {std::pair("", "four"), std::pair("en", "fouren"), std::pair("ends", "four")}) {
+        auto client = server.connect();
+        client.send(get("/sized/" + std::string(end)));
+        (void)client.read_until("\r\n\r\n");
+        EXPECT_EQ(client.read_to_end(), sent);
+        EXPECT_NE(client.state(), State::kSilent);
+    }
+}
+
 TEST(Server, StreamsToAnOldClientUntilItCloses) {
     ProbeServer server;
     auto client = server.connect();

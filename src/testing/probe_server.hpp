@@ -78,6 +78,15 @@ inline Task<void> probe_stream(http::Exchange& exchange, std::string_view end) {
         throw std::runtime_error("in a stream, on purpose");
 }
 
+/// A reply of seven bytes as its head says.
+inline Task<void> probe_sized(http::Exchange& exchange, std::string_view end) {
+    co_await exchange.begin_stream(200, {}, "", 7);
+    co_await exchange.write("four");
+    co_await exchange.write(end);
+    if (!exchange.gone())
+        co_await exchange.end_stream();
+}
+
 inline Task<void> probe_flood(http::Exchange& exchange, Probe& probe) {
     const std::string block(64 * 1024, 'x');
     co_await exchange.begin_stream(200, {}, "");
@@ -116,6 +125,8 @@ inline Task<void> probe_handler(http::Exchange& exchange, Probe& probe) {
         co_await probe_body(exchange, probe, 10);
     else if (path.starts_with("/stream/"))
         co_await probe_stream(exchange, path.substr(8));
+    else if (path.starts_with("/sized/"))
+        co_await probe_sized(exchange, path.substr(7));
     else if (path == "/flood")
         co_await probe_flood(exchange, probe);
     else if (path == "/hold")
