@@ -51,6 +51,14 @@ class Compat(LarderTest):
                 with self.subTest(ask=ask.__name__, stream=stream):
                     self.assertEqual(ask("Hello", cache=switch, stream=stream).status, 200)
                     self.assertNotIn("cache", json.loads(replay.last()["body"]))
+        for path, members in (("/v1/responses", {"model": "gpt-4o"}),
+                              ("/v1/embeddings", {"model": "text-embedding-3-small"})):
+            with self.subTest(path=path):
+                reply = larder.request("POST", path, {**members, "input": "Hello", "cache": switch})
+                self.assertEqual(reply.status, 200, reply)
+                self.assertNotIn("cache", json.loads(replay.last()["body"]))
+                wrong = larder.request("POST", path, {**members, "input": "Hello", "cache": {"ttl": "5"}})
+                self.assertEqual((wrong.status, wrong.json()["error"]["param"]), (400, "cache.ttl"))
         larder.request("POST", "/v1/chat/completions",
                        '{"model":"gpt-4o", "cache": {}, "messages":[{"role":"user","content":"cut"}]}')
         self.assertEqual(replay.last()["body"], '{"model":"gpt-4o",  "messages":[{"role":"user","content":"cut"}]}')

@@ -78,6 +78,14 @@ class Explain(LarderTest):
         reply = larder.request("POST", "/llm/cache/explain", {"request": {"prompt": "Hello"}})
         self.assertTrue(reply.json()["entry"]["present"], reply)
 
+    def test_responses_list_each_item_of_their_input(self):
+        larder, _ = self.start_both()
+        body = {"model": "gpt-4o", "input": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}
+        names = [row["name"] for row in self.explain(larder, body, "/v1/responses")["parts"] if row["in"] == "body"]
+        self.assertEqual(names, ["input[0]", "input[1]", "model"])
+        changed = {**body, "input": [body["input"][0], {"role": "user", "content": "c"}]}
+        self.assertEqual(self.compare(larder, body, changed, "/v1/responses"), (False, [("input[1].content", "value")]))
+
     def test_another_spelling_is_the_same_key(self):
         larder, _ = self.start_both()
         first = '{"model":"gpt-4o","temperature":0.50,"messages":[{"role":"user","content":"H\\u0065llo"}],"stream":true}'
