@@ -98,12 +98,12 @@ void SettingsHolder::set(std::shared_ptr<const Settings> settings) {
 }
 
 Application::Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
-                         LlmRoutes& llm, EmbeddingRoutes& embeddings, EmbeddingRoutes& embeddings,
-                         ExplainRoutes& explain, PassRoutes& pass, OperationRoutes& operation,
-                         SessionRoutes& sessions, metrics::Registry& registry)
+                         LlmRoutes& llm, EmbeddingRoutes& embeddings, ExplainRoutes& explain,
+                         PassRoutes& pass, OperationRoutes& operation, SessionRoutes& sessions,
+                         metrics::Registry& registry)
     : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), embeddings_(embeddings),
-      embeddings_(embeddings), explain_(explain), pass_(pass), operation_(operation),
-      sessions_(sessions), telemetry_(registry) {}
+      explain_(explain), pass_(pass), operation_(operation), sessions_(sessions),
+      telemetry_(registry) {}
 
 http::Response Application::refuse(const Error& error) const {
     const std::string id = make_request_id({});
@@ -283,8 +283,6 @@ Task<void> Application::dispatch(Context& context) {
         return llm_.complete(context, protocol::Dialect::kOpenAiChat);
     case Endpoint::kResponses:
         return llm_.complete(context, protocol::Dialect::kOpenAiResponses);
-    case Endpoint::kEmbeddings:
-        return embeddings_.embed(context);
     case Endpoint::kEmbeddings:
         return embeddings_.embed(context);
     case Endpoint::kMessages:

@@ -39,9 +39,9 @@ private:
 class Application {
 public:
     Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
-                LlmRoutes& llm, EmbeddingRoutes& embeddings, EmbeddingRoutes& embeddings,
-                ExplainRoutes& explain, PassRoutes& pass, OperationRoutes& operation,
-                SessionRoutes& sessions, metrics::Registry& registry);
+                LlmRoutes& llm, EmbeddingRoutes& embeddings, ExplainRoutes& explain,
+                PassRoutes& pass, OperationRoutes& operation, SessionRoutes& sessions,
+                metrics::Registry& registry);
     /// Serves one request.
     Task<void> handle(http::Exchange& exchange);
     /// The reply to a head that is no request.
@@ -73,7 +73,6 @@ private:
     const Clock& clock_;
     limit::Limiter& limiter_;
     LlmRoutes& llm_;
-    EmbeddingRoutes& embeddings_;
     EmbeddingRoutes& embeddings_;
     ExplainRoutes& explain_;
     PassRoutes& pass_;

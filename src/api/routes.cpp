@@ -13,7 +13,6 @@ constexpr std::array kRoutes{
     Route{"POST", "/v1/responses", Endpoint::kResponses, Tier::kLlm, kScopeLlm,
           Style::kOpenAiResponses},
     Route{"POST", "/v1/embeddings", Endpoint::kEmbeddings, Tier::kLlm, kScopeLlm, Style::kOpenAi},
-    Route{"POST", "/v1/embeddings", Endpoint::kEmbeddings, Tier::kLlm, kScopeLlm, Style::kOpenAi},
     Route{"POST", "/v1/messages", Endpoint::kMessages, Tier::kLlm, kScopeLlm, Style::kAnthropic},
     Route{"POST", "/v1/messages/count_tokens", Endpoint::kCountTokens, Tier::kLlm, kScopeLlm,
           Style::kAnthropic},

@@ -19,7 +19,6 @@ enum class Endpoint : std::uint8_t {
     kChatCompletions,
     kResponses,
     kEmbeddings,
-    kEmbeddings,
     kMessages,
     kCountTokens,
     kModelList,

@@ -108,8 +108,7 @@ Larder::Larder(Config config, const Environment& environment)
                 .proxy = proxy_settings(environment),
                 .store_wait = Stores::budget(config_)}),
       settings_(make_settings(config_)), llm_routes_(gateway_, budget_, clock_),
-      embedding_routes_(gateway_, budget_, clock_), embedding_routes_(gateway_, budget_, clock_),
-      explain_routes_(gateway_, budget_, clock_),
+      embedding_routes_(gateway_, budget_, clock_), explain_routes_(gateway_, budget_, clock_),
       pass_routes_({.runtime = runtime_,
                     .breakers = gateway_.breakers(),
                     .ledger = stores_.ledger(),
@@ -121,8 +120,7 @@ Larder::Larder(Config config, const Environment& environment)
                          .dependencies = [this] { return stores_.dependencies(); }}),
       session_routes_(stores_.sessions(), budget_),
       application_(settings_, clock_, stores_.limiter(), llm_routes_, embedding_routes_,
-                   embedding_routes_, explain_routes_, pass_routes_, operation_routes_,
-                   session_routes_, registry_) {
+                   explain_routes_, pass_routes_, operation_routes_, session_routes_, registry_) {
     // Few arenas: memory that one thread frees is another's to use.
     mallopt(M_ARENA_MAX, 2);
     register_gauges();

@@ -56,7 +56,6 @@ private:
     api::SettingsHolder settings_;
     api::LlmRoutes llm_routes_;
     api::EmbeddingRoutes embedding_routes_;
-    api::EmbeddingRoutes embedding_routes_;
     api::ExplainRoutes explain_routes_;
     api::PassRoutes pass_routes_;
     api::OperationRoutes operation_routes_;
