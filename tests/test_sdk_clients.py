@@ -28,13 +28,13 @@ class SdkClients(LarderTest):
         return names
 
     def test_openai(self):
-        self.run_checks("openai_checks.mjs", groups=["chat", "responses", "others", "cross"])
+        self.run_checks("openai_checks.mjs")
 
     def test_anthropic(self):
         self.run_checks("anthropic_checks.mjs")
 
     def test_frameworks(self):
-        self.run_checks("framework_checks.mjs", groups=["vercel", "vercelResponses", "langchain"])
+        self.run_checks("framework_checks.mjs")
 
     def test_errors(self):
         keys = {name: f"key-of-{name}-0123456789" for name in ("openai", "anthropic", "stats")}

@@ -5,7 +5,7 @@ import unittest
 
 import npm_clients
 from harness import RECORDINGS, LarderTest
-from recordings import CHAT, MESSAGES, RESPONSES, is_sendable, load
+from recordings import CHAT, EMBEDDINGS, MESSAGES, RESPONSES, is_sendable, load
 
 
 def line_of(exchange):
@@ -49,11 +49,15 @@ store: {{ kind: memory }}
 
     def test_chat_and_messages(self):
         counts = self.ask((CHAT, MESSAGES))
-        self.assertGreater(counts["openai.chat: the other form"] + counts["anthropic.messages: the other form"], 700)
+        self.assertGreater(counts["openai.chat: the other form"] + counts["anthropic.messages: the other form"], 960)
 
     def test_responses(self):
         counts = self.ask((RESPONSES,))
-        self.assertGreater(counts["openai.responses: the other form"], 250)
+        self.assertGreater(counts["openai.responses: the other form"], 270)
+
+    def test_embeddings(self):
+        counts = self.ask((EMBEDDINGS,))
+        self.assertGreater(counts["openai.embeddings: miss and hit"], 42)
 
 
 if __name__ == "__main__":
