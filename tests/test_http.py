@@ -209,11 +209,13 @@ class StrictHttp(LarderTest):
         return int(head.split(b" ")[1]), fields, body
 
     def test_options_says_what_the_server_and_a_path_take(self):
-        for target, methods in ((b"*", (b"get", b"post", b"put", b"patch", b"delete", b"head", b"options")),
+        every = (b"get", b"post", b"put", b"patch", b"delete", b"head", b"options")
+        for target, methods in ((b"*", every),
                                 (b"/llm/generate", (b"post", b"options")),
                                 (b"/llm/models", (b"get", b"head", b"options")),
                                 (b"/health", (b"get", b"head", b"options")),
-                                (b"http://x/v1/messages", (b"post", b"options"))):
+                                (b"http://x/llm/generate", (b"post", b"options")),
+                                (b"http://x/v1/messages", every)):
             with self.subTest(target=target):
                 status, fields, body = self.options(target)
                 self.assertEqual((status, body), (204, b""))
