@@ -18,7 +18,7 @@ def line_of(exchange):
 def provider_entries(exchanges, address):
     """One provider of the configuration for each recorded provider and API."""
     for provider in sorted({exchange.provider for exchange in exchanges}):
-        for api, name, path in (("openai", f"{provider}-chat", "/v1"), ("anthropic", f"{provider}-messages", "")):
+        for api, name, path in (("openai", provider, "/v1"), ("anthropic", f"{provider}-messages", "")):
             yield (f'  {name}: {{ api: {api}, base_url: "http://{address}/{provider}{path}", '
                    'api_key: test-key-0123456789, retries: 0, breaker: { failures: 1000 } }')
 

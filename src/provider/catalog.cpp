@@ -148,9 +148,10 @@ Result<Target> resolve_without_model(const Catalog& catalog) {
 }
 
 /// `model` at a provider that is named: an alias of this provider and `provider/model` are
-/// understood, unless the provider lists that very name.
-Result<Target> resolve_at(const Catalog& catalog, const Provider& provider,
-                          std::string_view model) {
+/// understood, unless the provider lists that very name. `is_below`: the provider's name was taken
+/// off already, and what is left is the model's own ("openrouter/openrouter/auto").
+Result<Target> resolve_at(const Catalog& catalog, const Provider& provider, std::string_view model,
+                          bool is_below = false) {
     if (model.empty()) {
         if (!catalog.default_model.empty())
             if (auto target = catalog.resolve({}, catalog.default_model);
@@ -163,7 +164,7 @@ Result<Target> resolve_at(const Catalog& catalog, const Provider& provider,
         const std::string prefix = provider.name + "/";
         if (alias != catalog.aliases.end() && alias->second.provider == provider.name)
             model = alias->second.model;
-        else if (model.starts_with(prefix) && model.size() > prefix.size())
+        else if (!is_below && model.starts_with(prefix) && model.size() > prefix.size())
             model.remove_prefix(prefix.size());
     }
     if (!accepts(provider, model))
@@ -199,7 +200,7 @@ Result<Target> Catalog::resolve(std::string_view provider, std::string_view mode
     if (const std::size_t slash = model.find('/');
         slash != std::string_view::npos && slash + 1 < model.size())
         if (const Provider* named = find(model.substr(0, slash)))
-            return resolve_at(*this, *named, model.substr(slash + 1));
+            return resolve_at(*this, *named, model.substr(slash + 1), true);
     if (const auto alias = aliases.find(model); alias != aliases.end())
         if (const Provider* named = find(alias->second.provider))
             return resolve_at(*this, *named, alias->second.model);

@@ -84,6 +84,7 @@ TEST(Catalog, ReadsProviderAndModelFromOneName) {
     EXPECT_EQ(resolved(catalog, "", "openai/org/model"), "openai: org/model");
     EXPECT_EQ(resolved(catalog, "", "local/meta/llama"), "local: meta/llama");
     EXPECT_EQ(resolved(catalog, "openai", "openai/gpt-4o"), "openai: gpt-4o");
+    EXPECT_EQ(resolved(catalog, "", "openai/openai/auto"), "openai: openai/auto");
     EXPECT_EQ(resolved(catalog, "openai", "anthropic/x"), "openai: anthropic/x");
     EXPECT_EQ(resolved(catalog, "", "meta/llama"), "local: meta/llama"); // no provider "meta"
     EXPECT_THAT(resolved(catalog, "", "openai/"), HasSubstr("404"));

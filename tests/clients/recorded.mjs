@@ -63,7 +63,7 @@ async function ask(client, exchange, change = {}) {
   const headers = { "x-call": call, "x-larder-variant": exchange.id };
   const body = { ...exchange.body, ...change };
   if (client === gateways.openai || client === gateways.anthropic) {
-    body.model = `${exchange.provider}${exchange.api === "anthropic.messages" ? "-messages" : "-chat"}/${body.model}`;
+    body.model = `${exchange.provider}${exchange.api === "anthropic.messages" ? "-messages" : ""}/${body.model}`;
   }
   const shown = {};
   try {
