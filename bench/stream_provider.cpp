@@ -5,6 +5,7 @@
 #include "bench/http_head.hpp"
 #include "bench/sockets.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -92,14 +93,16 @@ std::string event_of(std::string_view choices, std::string_view more) {
 
 void Provider::run() {
     constexpr int kEventsMax = 512;
+    constexpr std::int64_t kLongestWaitNs = 500'000'000;
     epoll_event events[kEventsMax];
     while (stop_requested == 0) {
-        int wait_ms = -1;
-        if (!due_.empty()) {
-            const std::int64_t left = due_.begin()->first - monotonic_ns();
-            wait_ms = left > 0 ? static_cast<int>(left / 1'000'000) + 1 : 0;
-        }
-        const int ready = epoll_wait(epoll_, events, kEventsMax, wait_ms);
+        timespec wait{}; // finer than a millisecond, so that events don't come in bursts
+        if (!due_.empty())
+            wait.tv_nsec =
+                std::clamp<std::int64_t>(due_.begin()->first - monotonic_ns(), 0, kLongestWaitNs);
+        else
+            wait.tv_nsec = kLongestWaitNs;
+        const int ready = epoll_pwait2(epoll_, events, kEventsMax, &wait, nullptr);
         for (int i = 0; i < ready; ++i) {
             const std::uint64_t id = events[i].data.u64;
             if (id == 0)
