@@ -1,7 +1,11 @@
 #include "gateway/embeddings.hpp"
 
+#include "async/signal.hpp"
 #include "base/text.hpp"
 #include "gateway/prepare.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <unordered_map>
@@ -13,6 +17,8 @@ using protocol::VectorForm;
 
 /// Look-ups in the store that go on at once for one batch.
 constexpr std::size_t kLanes = 32;
+/// Vectors that are found, and converted, without a pause.
+constexpr std::size_t kAtOnce = 64;
 
 std::size_t EmbeddingsBatch::hits() const {
     return static_cast<std::size_t>(std::ranges::count_if(
@@ -190,6 +196,8 @@ Task<void> Gateway::look_up_vectors(EmbeddingsBatch& batch, async::TimeBudget& b
             take_vector(batch, i, std::move(found));
         else
             lookups->waiting.push_back(i);
+        if (i % kAtOnce == kAtOnce - 1) // others of this thread come in between
+            co_await asio::post(executor, asio::use_awaitable_t<Executor>());
     }
     if (lookups->waiting.empty())
         co_return;
