@@ -45,6 +45,23 @@ export async function collect(iterable) {
   return all;
 }
 
+/// Reads a stream to its end, or up to its error: { events, error }.
+export async function readStream(promise) {
+  const events = [];
+  try {
+    for await (const event of await promise) events.push(plain(event));
+    return { events };
+  } catch (error) {
+    return { events, error };
+  }
+}
+
+/// What an application can see of an error, but for its headers.
+export function visible(error) {
+  const { name, constructor, status, message, code, type, param } = error;
+  return plain({ name, class: constructor.name, status, message, code, type, param, body: error.error ?? null });
+}
+
 /// Polls until `condition()` gives a true value; fails after `milliseconds` (more of them in a slow build).
 export async function within(milliseconds, condition, what) {
   const end = performance.now() + milliseconds * (settings.patience ?? 1);

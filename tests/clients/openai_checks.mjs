@@ -1,6 +1,7 @@
 // The official SDK of OpenAI against Larder; see common.mjs.
 import assert from "node:assert/strict";
 
+import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
@@ -227,6 +228,25 @@ const cross = {
     assert.equal(text.choices[0].message.content, TEXT);
     const refused = ask("n", { model: "claude-sonnet-5", max_tokens: 500, n: 3 });
     await assert.rejects(client.chat.completions.create(refused), (error) => error instanceof OpenAI.BadRequestError && error.param === "n");
+  },
+  async "a Claude model: one entry for both clients that speak one version"() {
+    // The version is part of the key. An OpenAI client names none and gets Larder's; this SDK would name a newer one.
+    const defaultHeaders = { "anthropic-version": "2023-06-01" };
+    const anthropic = new Anthropic({ ...options, defaultHeaders, baseURL: settings.larder, fetch: watched.fetch });
+    const asOpenAi = (content) => client.chat.completions.create(ask(content, { model: "claude-sonnet-5", max_tokens: 321 }));
+    const asAnthropic = (content) => anthropic.messages.create(ask(content, { model: "claude-sonnet-5", max_tokens: 321 }));
+    const caches = [];
+    for (const [content, first, second] of [["one", asOpenAi, asAnthropic], ["other", asAnthropic, asOpenAi]]) {
+      const texts = [];
+      for (const asked of [first, second]) {
+        const answer = await asked(`shared by both, ${content}`);
+        texts.push(answer.choices?.[0].message.content ?? answer.content[0].text);
+        caches.push(watched.last().cache);
+      }
+      assert.ok(texts[0].length > 0);
+      assert.equal(texts[1], texts[0]);
+    }
+    assert.deepEqual(caches, ["miss", "hit", "miss", "hit"]);
   },
 };
 
