@@ -286,9 +286,13 @@ std::string_view effort_of(std::int64_t budget_tokens) {
 Result<void> append_thinking(std::string& out, const Conversation& conversation,
                              std::string_view model) {
     const Thinking& thinking = conversation.thinking;
+    const bool is_budget = thinking.kind == Thinking::Kind::kBudget;
+    if ((is_budget || !thinking.effort.empty()) && never_reasons(model))
+        return not_carried(client_name_of(conversation, is_budget ? "thinking" : "effort"),
+                           "can't be carried over: this model does not reason");
     std::string_view effort =
         thinking.effort == "max" ? "xhigh" : std::string_view(thinking.effort);
-    if (thinking.kind == Thinking::Kind::kBudget && effort.empty())
+    if (is_budget && effort.empty())
         effort = effort_of(thinking.budget_tokens);
     if (thinking.kind == Thinking::Kind::kOff) {
         const NoThinking way = no_thinking_of(model);

@@ -51,14 +51,14 @@ std::string usage_object(const llm::Usage& usage) {
     append_count(prompt, "cached_tokens", usage.cached_input);
     if (usage.cache_write + usage.cache_write_1h > 0)
         append_count(prompt, "cache_write_tokens", usage.cache_write + usage.cache_write_1h);
-    std::string completion = "{";
-    append_count(completion, "reasoning_tokens", usage.reasoning);
     std::string out = "{";
     append_count(out, "prompt_tokens", usage.prompt());
     append_count(out, "completion_tokens", usage.output);
     append_count(out, "total_tokens", usage.total());
     protocol::append_member(out, "prompt_tokens_details", prompt + "}");
-    protocol::append_member(out, "completion_tokens_details", completion + "}");
+    if (usage.reasoning > 0) // of 0 it isn't known whether the provider counts it
+        protocol::append_member(out, "completion_tokens_details",
+                                R"({"reasoning_tokens":)" + std::to_string(usage.reasoning) + "}");
     return out + "}";
 }
 

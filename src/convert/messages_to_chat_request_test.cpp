@@ -268,6 +268,26 @@ TEST(MessagesToChatRequest, CarriesAnEffortAndLeavesAnAdaptiveOneToTheModel) {
     expect_members(R"(,"thinking":{"type":"adaptive"})", "", kThinker);
 }
 
+TEST(MessagesToChatRequest, RefusesThinkingOfAModelThatDoesNotReason) {
+    constexpr std::string_view kBudget = R"(,"thinking":{"type":"enabled","budget_tokens":1024})";
+    constexpr std::string_view kEffort = R"(,"output_config":{"effort":"low"})";
+    const std::string both = std::string(kBudget) + std::string(kEffort);
+    const auto refusal = carried(kPlain, asking(kBudget));
+    ASSERT_FALSE(refusal);
+    EXPECT_EQ(refusal.error().message,
+              "`thinking` can't be carried over: this model does not reason");
+    expect_refused(kPlain, asking(kBudget), "thinking");
+    expect_refused(kPlain, asking(both), "thinking");
+    expect_refused(kPlain, asking(kEffort), "output_config.effort");
+    expect_refused(kPlain, asking(R"(,"thinking":{"type":"adaptive"})" + std::string(kEffort)),
+                   "output_config.effort");
+    expect_members(R"(,"thinking":{"type":"adaptive"})", "");
+    constexpr Direction kUnknown{Dialect::kAnthropicMessages, Dialect::kOpenAiChat, "my-model"};
+    const auto carried_over = carried(kUnknown, asking(kBudget));
+    ASSERT_TRUE(carried_over);
+    EXPECT_TRUE(carried_over->contains(R"("reasoning_effort":"low")")) << *carried_over;
+}
+
 TEST(MessagesToChatRequest, TurnsThinkingOffAsEachModelIsTold) {
     constexpr std::string_view kOff = R"(,"thinking":{"type":"disabled"})";
     expect_members(kOff, "", kPlain);

@@ -76,6 +76,24 @@ TEST(MessagesToChat, WritesTheChunksOfAText) {
               chunks + "data: [DONE]\n\n");
 }
 
+TEST(MessagesToChat, LeavesOutReasoningTokensOfWhichNothingIsKnown) {
+    const std::string body = stream_of(
+        {kStart, block("0", R"({"type":"text","text":"Hi"})"), stop_block("0"),
+         R"({"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7}})",
+         kStop});
+    const std::string usage = R"("usage":{"prompt_tokens":33,"completion_tokens":7,)"
+                              R"("total_tokens":40,"prompt_tokens_details":{"cached_tokens":20,)"
+                              R"("cache_write_tokens":3}}})";
+    const auto live = convert_stream(kMessagesToChat, body);
+    ASSERT_TRUE(live);
+    EXPECT_TRUE(live->ends_with(usage + "\n\ndata: [DONE]\n\n")) << *live;
+    const auto source = accumulate(kMessagesToChat.from, body);
+    ASSERT_TRUE(source);
+    const auto plain = write_answer(kMessagesToChat.from, *source, kMessagesToChat.to);
+    ASSERT_TRUE(plain);
+    EXPECT_TRUE(plain->ends_with(usage)) << *plain;
+}
+
 TEST(MessagesToChat, JoinsTextsAndKeepsArgumentsAsTheyAreSpelled) {
     expect_completion(
         stream_of({kStart, block("0", R"({"type":"text","text":"Let "})"),

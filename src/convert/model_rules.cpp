@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <compare>
+#include <span>
 
 namespace larder::convert {
 namespace {
@@ -57,10 +58,14 @@ std::string_view without_vendor(std::string_view model) {
     return model.substr(model.rfind('/') + 1); // npos + 1 is 0
 }
 
+bool starts_with_any(std::string_view name, std::span<const std::string_view> families) {
+    return std::ranges::any_of(
+        families, [name](std::string_view family) { return name.starts_with(family); });
+}
+
 bool is_o_series(std::string_view name) {
     constexpr std::array<std::string_view, 3> kFamilies = {"o1", "o3", "o4"};
-    return std::ranges::any_of(
-        kFamilies, [name](std::string_view family) { return name.starts_with(family); });
+    return starts_with_any(name, kFamilies);
 }
 
 } // namespace
@@ -82,13 +87,19 @@ bool takes_completion_bound(std::string_view model) {
     return is_o_series(name) || name.starts_with("gpt-5");
 }
 
+bool never_reasons(std::string_view model) {
+    constexpr std::array<std::string_view, 4> kFamilies = {"gpt-3.5", "gpt-4", "chatgpt-4o",
+                                                           "gpt-5-chat"};
+    return starts_with_any(without_vendor(model), kFamilies);
+}
+
 NoThinking no_thinking_of(std::string_view model) {
     const std::string_view name = without_vendor(model);
     if (is_o_series(name))
         return NoThinking::kCannot;
     if (name.starts_with("gpt-5."))
         return NoThinking::kNone;
-    if (name.starts_with("gpt-5") && !name.starts_with("gpt-5-chat"))
+    if (name.starts_with("gpt-5") && !never_reasons(name))
         return NoThinking::kMinimal;
     return NoThinking::kNothing;
 }

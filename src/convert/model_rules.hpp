@@ -20,6 +20,10 @@ bool takes_later_system(std::string_view claude);
 /// successors take nothing else. OpenAI's look-alikes know `max_tokens` only.
 bool takes_completion_bound(std::string_view model);
 
+/// Whether it is one of OpenAI's that never reason, and refuse `reasoning_effort`: gpt-3.5, gpt-4
+/// in all its kinds, chatgpt-4o and gpt-5-chat. Nothing is known of other names.
+bool never_reasons(std::string_view model);
+
 /// How OpenAI's model is told not to think.
 enum class NoThinking : std::uint8_t {
     kNothing, // it doesn't think

@@ -42,6 +42,15 @@ TEST(ModelRules, KnowHowAModelIsToldNotToThink) {
     EXPECT_EQ(no_thinking_of("o3"), NoThinking::kCannot);
 }
 
+TEST(ModelRules, KnowWhichModelNeverReasons) {
+    for (const std::string_view model : {"gpt-4", "gpt-4o-mini", "openai/gpt-4.1", "gpt-4-turbo",
+                                         "gpt-3.5-turbo", "chatgpt-4o-latest", "gpt-5-chat-latest"})
+        EXPECT_TRUE(never_reasons(model)) << model;
+    for (const std::string_view model : {"gpt-5", "gpt-5.1-chat-latest", "o3", "gpt-oss-120b",
+                                         "deepseek-reasoner", "my-gpt-4", ""})
+        EXPECT_FALSE(never_reasons(model)) << model;
+}
+
 /// The manual's chapter under that heading.
 std::string chapter(std::string_view heading) {
     std::ifstream file(LARDER_SOURCE_DIR "/docs/conversion.md");
