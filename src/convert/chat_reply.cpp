@@ -20,11 +20,6 @@ namespace {
 using protocol::Cursor;
 using protocol::Member;
 
-std::string string_of(Cursor object, std::string_view name) {
-    const auto member = object.find(name);
-    return member ? member->string() : std::string();
-}
-
 struct ToolCall {
     std::string index; // as the provider spelled it; empty: none
     std::string id;
@@ -104,7 +99,6 @@ private:
 
     std::string id_;
     std::string model_;
-    std::int64_t created_s_ = 0;
     bool started_ = false;
     bool ended_ = false;
     std::size_t parts_ = 0;
@@ -172,8 +166,6 @@ void ChatReader::read_top(const Member& member) {
         id_ = member.value.string();
     } else if (member.name == "model" && model_.empty()) {
         model_ = member.value.string();
-    } else if (member.name == "created" && created_s_ == 0) {
-        created_s_ = member.value.count();
     } else if (member.name == "usage" && member.value.is_object()) {
         usage_ = protocol::openai_usage(member.value);
         has_own_usage_ = true;
@@ -388,7 +380,6 @@ void ChatReader::start(std::vector<Delta>& out) {
     delta.kind = Delta::Kind::kStart;
     delta.id = id_;
     delta.model = model_;
-    delta.created_s = created_s_;
     out.push_back(std::move(delta));
 }
 

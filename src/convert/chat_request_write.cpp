@@ -1,14 +1,11 @@
 // A conversation as a request of OpenAI's chat completions. The simplest form of each meaning: one
 // text is a plain string, a default is left out.
 #include "base/hash.hpp"
-#include "base/json.hpp"
 #include "base/text.hpp"
 #include "convert/gemini_call_id.hpp"
 #include "convert/model_rules.hpp"
 #include "convert/request_parts.hpp"
 #include "protocol/answer.hpp"
-
-#include <array>
 
 namespace larder::convert {
 namespace {
@@ -340,10 +337,7 @@ Result<void> append_sampling(std::string& out, const Conversation& conversation)
         append_string_member(out, "stop", conversation.stop.front());
     if (conversation.stop.size() < 2)
         return {};
-    std::string sequences = "[";
-    for (const std::string& sequence : conversation.stop)
-        sequences.append(sequences.size() > 1 ? "," : "").append(quoted(sequence));
-    append("stop", sequences + "]");
+    append("stop", array_of(conversation.stop));
     return {};
 }
 

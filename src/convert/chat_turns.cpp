@@ -5,7 +5,6 @@
 #include "convert/reply_parts.hpp"
 #include "convert/request_parts.hpp"
 
-#include <array>
 #include <optional>
 
 namespace larder::convert {

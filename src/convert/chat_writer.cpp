@@ -1,9 +1,10 @@
 // Answers written for clients of chat. Thinking goes as `reasoning_content`, whole, and as
 // `reasoning_details`, part by part, with signatures and what is opaque; a stop sequence as the
-// choice's `stop_reason`. `created` is what the provider said, else 0: a replay must say the same.
+// choice's `stop_reason`. `created` is 0, for no provider behind this says when: the time of day
+// would differ between an answer and its replay.
 #include "convert/reply.hpp"
 
-#include "base/json.hpp"
+#include "convert/request_parts.hpp"
 #include "protocol/answer.hpp"
 
 #include <optional>
@@ -11,14 +12,6 @@
 
 namespace larder::convert {
 namespace {
-
-void append_text_member(std::string& out, std::string_view name, std::string_view text) {
-    if (!out.ends_with('{'))
-        out += ',';
-    json::write_string(out, name);
-    out += ':';
-    json::write_string(out, text);
-}
 
 void append_count(std::string& out, std::string_view name, std::int64_t count) {
     protocol::append_member(out, name, std::to_string(count));
@@ -41,9 +34,9 @@ std::string_view finish_reason(End end) {
 }
 
 void append_finish(std::string& choice, End end, std::string_view stop_sequence) {
-    append_text_member(choice, "finish_reason", finish_reason(end));
+    append_string_member(choice, "finish_reason", finish_reason(end));
     if (end == End::kStopSequence && !stop_sequence.empty())
-        append_text_member(choice, "stop_reason", stop_sequence);
+        append_string_member(choice, "stop_reason", stop_sequence);
 }
 
 std::string usage_object(const llm::Usage& usage) {
@@ -63,13 +56,12 @@ std::string usage_object(const llm::Usage& usage) {
 }
 
 /// The members that a plain answer and every chunk begin with.
-std::string head_of(std::string_view id, std::string_view model, std::int64_t created_s,
-                    std::string_view object) {
+std::string head_of(std::string_view id, std::string_view model, std::string_view object) {
     std::string out = "{";
-    append_text_member(out, "id", id);
-    append_text_member(out, "object", object);
-    append_count(out, "created", created_s);
-    append_text_member(out, "model", model);
+    append_string_member(out, "id", id);
+    append_string_member(out, "object", object);
+    append_count(out, "created", 0);
+    append_string_member(out, "model", model);
     return out;
 }
 
@@ -77,9 +69,9 @@ std::string head_of(std::string_view id, std::string_view model, std::int64_t cr
 std::string detail_of(PartKind kind, std::size_t index, std::string_view text) {
     const bool is_opaque = kind == PartKind::kRedactedThinking;
     std::string out = "{";
-    append_text_member(out, "type", is_opaque ? "reasoning.encrypted" : "reasoning.text");
+    append_string_member(out, "type", is_opaque ? "reasoning.encrypted" : "reasoning.text");
     append_count(out, "index", static_cast<std::int64_t>(index));
-    append_text_member(out, is_opaque ? "data" : "text", text);
+    append_string_member(out, is_opaque ? "data" : "text", text);
     return out;
 }
 
@@ -109,7 +101,7 @@ public:
         append_nullable(out, "content", content_, calls_.empty());
         append_nullable(out, "refusal", refusal_, false);
         if (reasoning_)
-            append_text_member(out, "reasoning_content", *reasoning_);
+            append_string_member(out, "reasoning_content", *reasoning_);
         if (!details_.empty())
             out.append(",\"reasoning_details\":[").append(details_).append("]");
         if (!calls_.empty())
@@ -123,7 +115,7 @@ private:
         if (text.empty() && !may_be_empty)
             protocol::append_member(out, name, "null");
         else
-            append_text_member(out, name, text);
+            append_string_member(out, name, text);
     }
 
     void add_detail(const ReplyPart& part) {
@@ -131,17 +123,17 @@ private:
             return;
         std::string detail = detail_of(part.kind, detail_count_++, part.text);
         if (part.kind == PartKind::kThinking && !part.signature.empty())
-            append_text_member(detail, "signature", part.signature);
+            append_string_member(detail, "signature", part.signature);
         details_.append(details_.empty() ? "" : ",").append(detail).append("}");
     }
 
     void add_call(const ReplyPart& part) {
         std::string call = "{";
-        append_text_member(call, "id", part.id);
-        append_text_member(call, "type", "function");
+        append_string_member(call, "id", part.id);
+        append_string_member(call, "type", "function");
         std::string function = "{";
-        append_text_member(function, "name", part.name);
-        append_text_member(function, "arguments", part.text);
+        append_string_member(function, "name", part.name);
+        append_string_member(function, "arguments", part.text);
         call.append(",\"function\":").append(function).append("}}");
         calls_.append(calls_.empty() ? "" : ",").append(call);
     }
@@ -163,14 +155,14 @@ public:
             usage_ = delta.usage;
         switch (delta.kind) {
         case Delta::Kind::kStart:
-            head_ = head_of(delta.id, delta.model, delta.created_s, "chat.completion.chunk");
-            return write_choice(R"({"role":"assistant","content":null,"refusal":null})", {}, out);
+            head_ = head_of(delta.id, delta.model, "chat.completion.chunk");
+            return write_choice(R"({"role":"assistant","content":null,"refusal":null})", out);
         case Delta::Kind::kPartBegin:
             return begin_part(delta, out);
         case Delta::Kind::kPartText:
             return add_text(delta, out);
         case Delta::Kind::kSignature:
-            return add_detail("signature", delta.text, out);
+            return add_signature(delta.text, out);
         case Delta::Kind::kEnd:
             return end(delta, out);
         case Delta::Kind::kPartEnd:
@@ -195,37 +187,35 @@ private:
         if (part_ == PartKind::kThinking) {
             std::string members = R"({"reasoning_content":"","reasoning_details":[)";
             members += detail_of(part_, detail_count_++, {});
-            write_choice(members + "}]}", {}, out);
+            write_choice(members + "}]}", out);
         } else if (part_ == PartKind::kToolCall) {
             ++call_count_;
             said_something_ = true;
             std::string function = "{";
-            append_text_member(function, "name", delta.name);
-            append_text_member(function, "arguments", {});
+            append_string_member(function, "name", delta.name);
+            append_string_member(function, "arguments", {});
             std::string call = call_at_index();
-            append_text_member(call, "id", delta.id);
-            append_text_member(call, "type", "function");
+            append_string_member(call, "id", delta.id);
+            append_string_member(call, "type", "function");
             protocol::append_member(call, "function", function + "}");
-            write_choice("{\"tool_calls\":[" + call + "}]}", {}, out);
+            write_choice("{\"tool_calls\":[" + call + "}]}", out);
         }
-        if (!delta.text.empty())
-            add_text(delta, out);
     }
 
     void add_text(const Delta& delta, std::string& out) {
-        if (delta.text.empty() && delta.logprobs.empty())
+        if (delta.text.empty())
             return;
         std::string members = "{";
         switch (part_) {
         case PartKind::kText:
             said_something_ = true;
-            append_text_member(members, "content", delta.text);
+            append_string_member(members, "content", delta.text);
             break;
         case PartKind::kRefusal:
-            append_text_member(members, "refusal", delta.text);
+            append_string_member(members, "refusal", delta.text);
             break;
         case PartKind::kThinking: {
-            append_text_member(members, "reasoning_content", delta.text);
+            append_string_member(members, "reasoning_content", delta.text);
             const std::string detail = detail_of(part_, detail_count_ - 1, delta.text);
             members.append(",\"reasoning_details\":[").append(detail).append("}]");
             break;
@@ -235,14 +225,14 @@ private:
             return;
         case PartKind::kToolCall: {
             std::string function = "{";
-            append_text_member(function, "arguments", delta.text);
+            append_string_member(function, "arguments", delta.text);
             std::string call = call_at_index();
             protocol::append_member(call, "function", function + "}");
             members.append("\"tool_calls\":[").append(call).append("}]");
             break;
         }
         }
-        write_choice(members + "}", delta.logprobs, out);
+        write_choice(members + "}", out);
     }
 
     void end_part(std::string& out) {
@@ -250,17 +240,17 @@ private:
             return;
         const std::string detail =
             detail_of(PartKind::kRedactedThinking, detail_count_++, std::exchange(opaque_, {}));
-        write_choice("{\"reasoning_details\":[" + detail + "}]}", {}, out);
+        write_choice("{\"reasoning_details\":[" + detail + "}]}", out);
     }
 
-    void add_detail(std::string_view name, std::string_view text, std::string& out) {
+    void add_signature(std::string_view text, std::string& out) {
         if (detail_count_ == 0 || text.empty())
             return;
         std::string detail = "{";
-        append_text_member(detail, "type", "reasoning.text");
+        append_string_member(detail, "type", "reasoning.text");
         append_count(detail, "index", static_cast<std::int64_t>(detail_count_ - 1));
-        append_text_member(detail, name, text);
-        write_choice("{\"reasoning_details\":[" + detail + "}]}", {}, out);
+        append_string_member(detail, "signature", text);
+        write_choice("{\"reasoning_details\":[" + detail + "}]}", out);
     }
 
     void end(const Delta& delta, std::string& out) {
@@ -278,11 +268,10 @@ private:
         return call;
     }
 
-    void write_choice(std::string_view delta, std::string_view logprobs, std::string& out) {
+    void write_choice(std::string_view delta, std::string& out) {
         std::string choice = "{\"index\":0,\"delta\":";
         choice += delta;
-        protocol::append_member(choice, "logprobs", logprobs.empty() ? "null" : logprobs);
-        write_chunk(choice + ",\"finish_reason\":null}", out);
+        write_chunk(choice + R"(,"logprobs":null,"finish_reason":null})", out);
     }
 
     void write_chunk(std::string_view choice, std::string& out) {
@@ -292,7 +281,7 @@ private:
     }
 
     bool include_usage_;
-    std::string head_ = head_of({}, {}, 0, "chat.completion.chunk");
+    std::string head_ = head_of({}, {}, "chat.completion.chunk");
     PartKind part_ = PartKind::kText;
     std::size_t call_count_ = 0;
     std::size_t detail_count_ = 0;
@@ -309,9 +298,9 @@ std::string write_chat_reply(const Reply& reply) {
         message.add(part);
     std::string choice = "{\"index\":0,\"message\":";
     choice += message.write();
-    protocol::append_member(choice, "logprobs", reply.logprobs.empty() ? "null" : reply.logprobs);
+    choice += R"(,"logprobs":null)";
     append_finish(choice, reply.end, reply.stop_sequence);
-    std::string out = head_of(reply.id, reply.model, reply.created_s, "chat.completion");
+    std::string out = head_of(reply.id, reply.model, "chat.completion");
     out.append(",\"choices\":[").append(choice).append("}]");
     if (reply.usage)
         protocol::append_member(out, "usage", usage_object(*reply.usage));

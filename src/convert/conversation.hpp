@@ -1,15 +1,15 @@
 // What a request means, whatever dialect it was said in: filled by one reader, written by one
-// writer. Owned values but for raw JSON, which are views into the request's document. Pure.
+// writer. It owns all that it holds. Pure.
 #pragma once
 
 #include "base/result.hpp"
 #include "protocol/cursor.hpp"
-#include "protocol/protocol.hpp"
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace larder::convert {
@@ -110,7 +110,7 @@ struct Conversation {
 /// the reader: kInvalidRequest with its name as `field`.
 Result<Conversation> read_chat(protocol::Cursor root);
 Result<Conversation> read_messages(protocol::Cursor root);
-/// The /llm dialect; members that it doesn't know are left to `write_gemini`'s caller.
+/// The /llm dialect: what a client adds to its own members is read by chat's names.
 Result<Conversation> read_llm(protocol::Cursor root);
 
 Result<std::string> write_chat(const Conversation& conversation, std::string_view model);

@@ -27,7 +27,7 @@ Result<std::string> write_request(Dialect from, const json::Document& body, Dial
                                   const protocol::Call& call, std::string_view model);
 
 /// A provider's whole plain answer of status 200 in the dialect of the client.
-/// kProviderUnreadable.
+/// kProviderUnreadable; kProviderRejected for an error that it tells.
 Result<std::string> write_answer(Dialect from, std::string_view plain_body, Dialect to);
 
 /// A stream of the provider, event by event, in the dialect of the client: whole SSE events, with
@@ -36,7 +36,7 @@ Result<std::string> write_answer(Dialect from, std::string_view plain_body, Dial
 class StreamConverter {
 public:
     virtual ~StreamConverter() = default;
-    /// Appends what the client gets for it. kProviderUnreadable.
+    /// Appends what the client gets for it. Fails as write_answer does.
     virtual Result<void> convert(const http::SseEvent& event, std::string& out) = 0;
     /// Appends what ends the client's stream, after the provider's whole answer; once.
     virtual void finish(std::string& out) = 0;

@@ -169,9 +169,7 @@ Result<void> ContentsWriter::write_part(std::string& out, const Part& part, Role
     case Part::Kind::kRedactedThinking:
         break;
     }
-    return fail_field(part.field, "`" + part.field +
-                                      "` can't be carried over to this model's "
-                                      "provider");
+    return not_carried(part.field);
 }
 
 Result<void> ContentsWriter::write_call(std::string& out, const Part& part) {
@@ -222,9 +220,7 @@ Result<void> ContentsWriter::write_result(std::string& out, const Part& part) {
             media += media.empty() ? "" : ",";
             append_inline_data(media, piece);
         } else {
-            return fail_field(piece.field, "`" + piece.field +
-                                               "` can't be carried over to this "
-                                               "model's provider");
+            return not_carried(piece.field);
         }
     }
     if (texts.empty() && !part.text.empty())

@@ -1,8 +1,9 @@
 // Answers of Gemini, plain and streamed, read as what they mean. Of its candidates the first: no
-// more are asked for. The texts of neighbouring parts of one kind are one part, so that the plain
-// form and the stream of an answer give the same.
+// more are asked for. The texts of neighbouring parts of one kind are one part. A plain one is read
+// as the only event of a stream, so that both forms of an answer give the same.
 #include "convert/gemini_call_id.hpp"
 #include "convert/reply.hpp"
+#include "convert/reply_parts.hpp"
 #include "protocol/answer.hpp"
 #include "protocol/gemini.hpp"
 
@@ -11,11 +12,6 @@ namespace {
 
 using protocol::Cursor;
 using protocol::Finish;
-
-std::unexpected<Error> unreadable(std::string_view reason) {
-    return fail(ErrorCode::kProviderUnreadable,
-                "the provider's answer can't be read: " + std::string(reason));
-}
 
 /// What a part of Gemini's says; nullopt: nothing.
 struct Piece {
@@ -108,18 +104,16 @@ std::optional<Cursor> first_candidate(Cursor root) {
     return std::nullopt;
 }
 
-std::string string_of(Cursor root, std::string_view name) {
-    const auto member = root.find(name);
-    return member ? member->string() : std::string();
-}
-
 class GeminiReader final : public DeltaReader {
 public:
     Result<void> read(const http::SseEvent& event, std::vector<Delta>& out) override;
     void finish(std::vector<Delta>& out) override;
 
-private:
     Result<void> read_chunk(Cursor root, std::vector<Delta>& out);
+    /// Whether there was neither a candidate, nor usage, nor a reason for that.
+    [[nodiscard]] bool is_empty() const { return !has_candidate_ && !is_blocked_ && !usage_; }
+
+private:
     void start(Cursor root, std::vector<Delta>& out);
     void write(Piece piece, std::vector<Delta>& out);
     void end_part(std::vector<Delta>& out);
@@ -131,6 +125,8 @@ private:
     Finish finish_ = Finish::kUnknown;
     std::optional<llm::Usage> usage_;
     bool started_ = false;
+    bool has_candidate_ = false;
+    bool is_blocked_ = false;
 };
 
 Result<void> GeminiReader::read(const http::SseEvent& event, std::vector<Delta>& out) {
@@ -140,7 +136,9 @@ Result<void> GeminiReader::read(const http::SseEvent& event, std::vector<Delta>&
     if (!document)
         return unreadable(document.error().message);
     const Cursor root(*document);
-    if (!root.is_object() || protocol::gemini_error(root))
+    if (const auto error = protocol::gemini_error(root))
+        return protocol::provider_error(*error);
+    if (!root.is_object())
         return unreadable("an event is no answer");
     return read_chunk(root, out);
 }
@@ -152,11 +150,11 @@ Result<void> GeminiReader::read_chunk(Cursor root, std::vector<Delta>& out) {
     }
     if (!std::exchange(started_, true))
         start(root, out);
-    if (!protocol::gemini_block_reason(root).empty())
-        finish_ = Finish::kRefused;
+    is_blocked_ = is_blocked_ || !protocol::gemini_block_reason(root).empty();
     const auto candidate = first_candidate(root);
     if (!candidate)
         return {};
+    has_candidate_ = true;
     if (const auto parts = protocol::gemini_parts(*candidate)) {
         for (const Cursor part : parts->elements()) {
             LARDER_TRY(auto piece, pieces_.read(part, response_id_));
@@ -207,7 +205,7 @@ void GeminiReader::end_part(std::vector<Delta>& out) {
 void GeminiReader::finish(std::vector<Delta>& out) {
     end_part(out);
     Delta end{.kind = Delta::Kind::kEnd};
-    end.end = end_of(finish_, pieces_.has_tool_call());
+    end.end = end_of(is_blocked_ ? Finish::kRefused : finish_, pieces_.has_tool_call());
     out.push_back(std::move(end));
     if (!usage_)
         return;
@@ -219,41 +217,13 @@ void GeminiReader::finish(std::vector<Delta>& out) {
 } // namespace
 
 Result<Reply> read_gemini_reply(Cursor root) {
-    Reply reply;
-    reply.id = string_of(root, "responseId");
-    reply.model = string_of(root, "modelVersion");
-    if (const auto figures = root.find_set("usageMetadata"))
-        reply.usage = protocol::gemini_usage(*figures);
-    PieceReader pieces;
-    Finish finish = Finish::kUnknown;
-    const auto candidate = first_candidate(root);
-    const auto parts = candidate ? protocol::gemini_parts(*candidate) : std::nullopt;
-    if (candidate)
-        finish = protocol::gemini_finish(protocol::gemini_finish_reason(*candidate));
-    if (!protocol::gemini_block_reason(root).empty())
-        finish = Finish::kRefused;
-    else if (!candidate && !reply.usage)
+    GeminiReader reader;
+    std::vector<Delta> deltas;
+    LARDER_CHECK(reader.read_chunk(root, deltas));
+    if (reader.is_empty())
         return unreadable("it has no candidates");
-    if (parts) {
-        for (const Cursor part : parts->elements()) {
-            LARDER_TRY(auto piece, pieces.read(part, reply.id));
-            if (!piece)
-                continue;
-            const bool joins = !reply.parts.empty() && reply.parts.back().kind == piece->kind &&
-                               piece->kind != PartKind::kToolCall;
-            if (joins) {
-                reply.parts.back().text += piece->text;
-                continue;
-            }
-            ReplyPart next{.kind = piece->kind};
-            next.text = std::move(piece->text);
-            next.id = std::move(piece->id);
-            next.name = std::move(piece->name);
-            reply.parts.push_back(std::move(next));
-        }
-    }
-    reply.end = end_of(finish, pieces.has_tool_call());
-    return reply;
+    reader.finish(deltas);
+    return gather(deltas);
 }
 
 std::unique_ptr<DeltaReader> make_gemini_reader() {

@@ -217,6 +217,10 @@ TEST(GeminiReply, SaysWhyItEnded) {
     ASSERT_TRUE(blocked);
     EXPECT_EQ(blocked->end, End::kRefused);
     EXPECT_TRUE(blocked->parts.empty());
+    const auto cut = read_reply(R"({"promptFeedback":{"blockReason":"SAFETY"},"candidates":[)"
+                                R"({"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]})");
+    ASSERT_TRUE(cut);
+    EXPECT_EQ(cut->end, End::kRefused);
 }
 
 TEST(GeminiReply, RefusesWhatNoOtherApiCanShow) {
@@ -234,7 +238,16 @@ TEST(GeminiReply, RefusesWhatNoOtherApiCanShow) {
     EXPECT_FALSE(read_reply("{}"));
     EXPECT_FALSE(read_stream("data: []\n\n"));
     EXPECT_FALSE(read_stream("data: {\n\n"));
-    EXPECT_FALSE(read_stream("data: {\"error\":{\"message\":\"m\"}}\n\n"));
+}
+
+TEST(GeminiReply, TellsAnErrorInTheStream) {
+    for (const std::string body :
+         {R"({"error":{"message":"busy"}})", R"([{"error":{"message":"busy"}}])"}) {
+        const auto streamed = read_stream("data: " + body + "\n\n");
+        ASSERT_FALSE(streamed) << body;
+        EXPECT_EQ(streamed.error().code, ErrorCode::kProviderRejected);
+        EXPECT_TRUE(streamed.error().message.ends_with("busy")) << streamed.error().message;
+    }
 }
 
 TEST(GeminiReply, AStreamStartsOnceAndEndsWithItsUsage) {

@@ -80,23 +80,12 @@ void append_tool_choice(std::string& out, const Conversation& conversation) {
     out.append(R"(,"toolConfig":{"functionCallingConfig":)").append(config).append("}}");
 }
 
-/// The schema with the format's description in it, for Gemini has no other place for that.
-std::string described(const ResponseFormat& format) {
-    const auto schema = json::parse(format.schema);
-    if (format.description.empty() || !schema || !schema->root().is(json::Kind::kObject) ||
-        schema->root().find("description"))
-        return format.schema;
-    json::Patch patch;
-    patch.add_member(schema->root(), "description", quoted(format.description));
-    return patch.apply(format.schema);
-}
-
 void append_format(std::string& config, const ResponseFormat& format) {
     if (format.kind == ResponseFormat::Kind::kText)
         return;
     append_member(config, "responseMimeType", "\"application/json\"");
     if (format.kind == ResponseFormat::Kind::kSchema)
-        append_member(config, "responseJsonSchema", described(format));
+        append_member(config, "responseJsonSchema", described_schema(format));
 }
 
 struct Effort {
@@ -112,7 +101,7 @@ constexpr std::array<Effort, 6> kEfforts{{{"minimal", "\"minimal\"", "1024"},
                                           {"xhigh", "\"high\"", "24576"},
                                           {"max", "\"high\"", "24576"}}};
 
-/// A budget shows its thoughts, as the API that has budgets does.
+/// A budget, and the model's own way, show their thoughts, as they do in Anthropic's API.
 Result<void> append_thinking(std::string& config, const Conversation& conversation,
                              std::string_view model) {
     const Thinking& thinking = conversation.thinking;
@@ -167,12 +156,8 @@ Result<void> append_config(std::string& out, const Conversation& conversation,
     append("seed", conversation.seed);
     append("presencePenalty", conversation.presence_penalty);
     append("frequencyPenalty", conversation.frequency_penalty);
-    if (!conversation.stop.empty()) {
-        std::string sequences = "[";
-        for (const std::string& sequence : conversation.stop)
-            sequences.append(sequences.size() > 1 ? "," : "").append(quoted(sequence));
-        append("stopSequences", sequences + "]");
-    }
+    if (!conversation.stop.empty())
+        append("stopSequences", array_of(conversation.stop));
     append_format(config, conversation.format);
     LARDER_CHECK(append_thinking(config, conversation, model));
     if (config.size() > 1)

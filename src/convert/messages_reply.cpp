@@ -60,11 +60,6 @@ std::string_view name_of_text(PartKind kind) {
     }
 }
 
-std::string string_of(Cursor object, std::string_view name) {
-    const auto member = object.find(name);
-    return member ? member->string() : std::string();
-}
-
 class MessagesReader final : public DeltaReader {
 public:
     Result<void> read(const http::SseEvent& event, std::vector<Delta>& out) override;

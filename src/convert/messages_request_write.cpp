@@ -100,25 +100,13 @@ Result<void> append_sampling(std::string& out, const Conversation& conversation)
     append("top_k", conversation.top_k);
     if (conversation.stop.empty())
         return {};
-    std::string sequences = "[";
     for (const std::string& sequence : conversation.stop) {
         if (sequence.find_first_not_of(" \t\r\n") == std::string::npos)
             return not_carried(client_name_of(conversation, "stop"),
                                "must hold more than white space for this model's provider");
-        sequences.append(sequences.size() > 1 ? "," : "").append(quoted(sequence));
     }
-    append("stop_sequences", sequences + "]");
+    append("stop_sequences", array_of(conversation.stop));
     return {};
-}
-
-/// The schema with the format's description in it, for Anthropic has no other place for that.
-std::string described(const ResponseFormat& format) {
-    const auto schema = json::parse(format.schema);
-    if (format.description.empty() || !schema || schema->root().find("description"))
-        return format.schema;
-    json::Patch patch;
-    patch.add_member(schema->root(), "description", quoted(format.description));
-    return patch.apply(format.schema);
 }
 
 std::int64_t number_of(const std::string& digits) {
@@ -204,7 +192,8 @@ void append_output_config(std::string& out, const Conversation& conversation,
         append_string_member(config, "effort", level);
     if (conversation.format.kind == ResponseFormat::Kind::kSchema)
         append_member(config, "format",
-                      R"({"type":"json_schema","schema":)" + described(conversation.format) + "}");
+                      R"({"type":"json_schema","schema":)" + described_schema(conversation.format) +
+                          "}");
     if (config.size() > 1)
         append_member(out, "output_config", config + "}");
 }

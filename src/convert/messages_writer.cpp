@@ -1,25 +1,14 @@
 // Answers written for clients of messages. Of chat the usage is known only at the end:
 // message_start says zeros, and message_delta, held back until then, says all. A refusal is text.
-// Thinking that came without a signature has an empty one. Log probabilities have no place.
+// Thinking that came without a signature has an empty one.
 #include "convert/reply.hpp"
 
-#include "base/json.hpp"
 #include "convert/reply_parts.hpp"
+#include "convert/request_parts.hpp"
 #include "protocol/answer.hpp"
-
-#include <optional>
-#include <utility>
 
 namespace larder::convert {
 namespace {
-
-void append_text_member(std::string& out, std::string_view name, std::string_view text) {
-    if (!out.ends_with('{'))
-        out += ',';
-    json::write_string(out, name);
-    out += ':';
-    json::write_string(out, text);
-}
 
 std::string_view stop_reason(End end) {
     switch (end) {
@@ -40,9 +29,9 @@ std::string_view stop_reason(End end) {
 }
 
 void append_stop(std::string& out, End end, std::string_view stop_sequence) {
-    append_text_member(out, "stop_reason", stop_reason(end));
+    append_string_member(out, "stop_reason", stop_reason(end));
     if (end == End::kStopSequence && !stop_sequence.empty())
-        append_text_member(out, "stop_sequence", stop_sequence);
+        append_string_member(out, "stop_sequence", stop_sequence);
     else
         protocol::append_member(out, "stop_sequence", "null");
 }
@@ -67,9 +56,9 @@ std::string usage_object(const llm::Usage& usage) {
 /// The members of a message up to its model.
 std::string head_of(std::string_view id, std::string_view model) {
     std::string out = "{";
-    append_text_member(out, "id", id);
+    append_string_member(out, "id", id);
     out += R"(,"type":"message","role":"assistant")";
-    append_text_member(out, "model", model);
+    append_string_member(out, "model", model);
     return out;
 }
 
@@ -86,22 +75,22 @@ std::string block_of(const ReplyPart& part) {
     switch (part.kind) {
     case PartKind::kText:
     case PartKind::kRefusal:
-        append_text_member(out, "type", "text");
-        append_text_member(out, "text", part.text);
+        append_string_member(out, "type", "text");
+        append_string_member(out, "text", part.text);
         break;
     case PartKind::kThinking:
-        append_text_member(out, "type", "thinking");
-        append_text_member(out, "thinking", part.text);
-        append_text_member(out, "signature", part.signature);
+        append_string_member(out, "type", "thinking");
+        append_string_member(out, "thinking", part.text);
+        append_string_member(out, "signature", part.signature);
         break;
     case PartKind::kRedactedThinking:
-        append_text_member(out, "type", "redacted_thinking");
-        append_text_member(out, "data", part.text);
+        append_string_member(out, "type", "redacted_thinking");
+        append_string_member(out, "data", part.text);
         break;
     case PartKind::kToolCall:
-        append_text_member(out, "type", "tool_use");
-        append_text_member(out, "id", part.id);
-        append_text_member(out, "name", part.name);
+        append_string_member(out, "type", "tool_use");
+        append_string_member(out, "id", part.id);
+        append_string_member(out, "name", part.name);
         out += ",\"input\":";
         append_input(out, part.text);
         break;
@@ -126,7 +115,7 @@ public:
             is_open_ = false;
             if (part_.kind == PartKind::kToolCall)
                 open(out);
-            return add_text(delta.text, out);
+            return;
         case Delta::Kind::kPartText:
             return add_text(delta.text, out);
         case Delta::Kind::kSignature:
@@ -202,15 +191,15 @@ private:
         if (!is_open_)
             open(out);
         std::string delta = "{";
-        append_text_member(delta, "type", type);
-        append_text_member(delta, name, text);
+        append_string_member(delta, "type", type);
+        append_string_member(delta, name, text);
         write_event("content_block_delta", "delta", delta + "}", out);
     }
 
     void write_event(std::string_view type, std::string_view name, std::string_view value,
                      std::string& out) {
         std::string members = "{";
-        append_text_member(members, "type", type);
+        append_string_member(members, "type", type);
         protocol::append_member(members, "index", std::to_string(index_));
         members += ",\"";
         members.append(name).append("\":").append(value).append("}");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <compare>
+#include <optional>
 #include <span>
 
 namespace larder::convert {

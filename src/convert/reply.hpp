@@ -32,18 +32,16 @@ struct ReplyPart {
 struct Reply {
     std::string id;
     std::string model;
-    std::int64_t created_s = 0; // epoch seconds; 0: not said
     std::vector<ReplyPart> parts;
     End end = End::kStop;
     std::string stop_sequence;
     std::optional<llm::Usage> usage;
-    std::string logprobs; // OpenAI's, raw JSON; empty: none
 };
 
 /// A step of a stream. Parts come one after the other: one ends before the next begins.
 struct Delta {
     enum class Kind : std::uint8_t {
-        kStart,     // id, model, created, perhaps usage of the prompt
+        kStart,     // id, model, perhaps usage of the prompt
         kPartBegin, // kind, id and name of part `index`
         kPartText,  // more of its text, arguments or opaque data
         kSignature, // of a thinking part, whole
@@ -58,18 +56,16 @@ struct Delta {
     std::string id;
     std::string name;
     std::string model;
-    std::int64_t created_s = 0;
     End end = End::kStop;
     std::string stop_sequence;
     std::optional<llm::Usage> usage;
-    std::string logprobs; // OpenAI's of this piece, raw JSON
 };
 
 /// Reads a provider's stream into deltas. One thread at a time.
 class DeltaReader {
 public:
     virtual ~DeltaReader() = default;
-    /// Appends what the event says. kProviderUnreadable.
+    /// Appends what the event says. kProviderUnreadable; kProviderRejected for an error event.
     virtual Result<void> read(const http::SseEvent& event, std::vector<Delta>& out) = 0;
     /// Appends what ends the parts and the answer where the provider's stream says it nowhere.
     virtual void finish(std::vector<Delta>& out) = 0;

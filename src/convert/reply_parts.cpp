@@ -22,6 +22,11 @@ std::unexpected<Error> unreadable(std::string_view reason) {
                 "the provider's answer can't be read: " + std::string(reason));
 }
 
+std::string string_of(protocol::Cursor object, std::string_view name) {
+    const auto member = object.find(name);
+    return member ? member->string() : std::string();
+}
+
 std::string call_id(std::string_view reply_id, std::size_t call) {
     constexpr std::size_t kMostOfId = 64;
     std::string id = "call_";
@@ -92,16 +97,14 @@ Reply gather(std::span<const Delta> deltas) {
     for (const Delta& delta : deltas) {
         if (delta.usage)
             reply.usage = delta.usage;
-        reply.logprobs += delta.logprobs;
         switch (delta.kind) {
         case Delta::Kind::kStart:
             reply.id = delta.id;
             reply.model = delta.model;
-            reply.created_s = delta.created_s;
             break;
         case Delta::Kind::kPartBegin:
             reply.parts.push_back({.kind = delta.part,
-                                   .text = delta.text,
+                                   .text = {},
                                    .signature = {},
                                    .id = delta.id,
                                    .name = delta.name});

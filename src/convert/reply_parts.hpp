@@ -1,5 +1,6 @@
-// What readers of answers share: arguments that come in pieces, ids for calls that have none, and
-// the way from deltas to a whole reply, by which both forms of an answer mean the same. Pure.
+// What readers of answers share: arguments that come in pieces, ids for calls that have none, texts
+// of members, and the way from deltas to a whole reply, by which both forms of an answer mean the
+// same. Pure.
 #pragma once
 
 #include "base/result.hpp"
@@ -20,6 +21,9 @@ inline constexpr std::size_t kMostHeldBytes = 16U << 20;
 inline constexpr std::uint32_t kMostArgumentDepth = 100;
 
 std::unexpected<Error> unreadable(std::string_view reason);
+
+/// The text of a member; empty where there is none.
+std::string string_of(protocol::Cursor object, std::string_view name);
 
 /// The id of a call that came without one: the same for the same answer, another for another call.
 std::string call_id(std::string_view reply_id, std::size_t call);

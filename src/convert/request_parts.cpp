@@ -164,7 +164,7 @@ Result<void> read_thinking(Cursor value, const std::string& field, Conversation&
         constexpr std::int64_t kLeastBudget = 1024;
         constexpr std::int64_t kMostBudget = 1'000'000'000;
         if (*tokens < kLeastBudget || *tokens > kMostBudget)
-            return not_carried(field + ".budget_tokens", "must be 1024 or more");
+            return not_carried(field + ".budget_tokens", "must be between 1024 and 1000000000");
         out.thinking.kind = Thinking::Kind::kBudget;
         out.thinking.budget_tokens = *tokens;
         return {};
@@ -214,6 +214,23 @@ std::string quoted(std::string_view text) {
     std::string out;
     json::write_string(out, text);
     return out;
+}
+
+std::string array_of(std::span<const std::string> texts) {
+    std::string out = "[";
+    for (const std::string& text : texts)
+        out.append(out.size() > 1 ? "," : "").append(quoted(text));
+    return out + "]";
+}
+
+std::string described_schema(const ResponseFormat& format) {
+    const auto schema = json::parse(format.schema);
+    if (format.description.empty() || !schema || !schema->root().is(json::Kind::kObject) ||
+        schema->root().find("description"))
+        return format.schema;
+    json::Patch patch;
+    patch.add_member(schema->root(), "description", quoted(format.description));
+    return patch.apply(format.schema);
 }
 
 } // namespace larder::convert

@@ -1,5 +1,6 @@
 // What the readers and writers of requests share: refusals that name the client's own field,
-// checked scalars, and tables of an API's top-level members. Pure, any thread.
+// checked scalars, and tables of an API's top-level members; and JSON text, for writers of answers
+// too. Pure, any thread.
 #pragma once
 
 #include "base/result.hpp"
@@ -92,5 +93,9 @@ void append_string_member(std::string& out, std::string_view name, std::string_v
 bool is_plain_text(std::span<const Part* const> parts);
 /// The text as JSON string.
 std::string quoted(std::string_view text);
+/// The texts as JSON array of strings.
+std::string array_of(std::span<const std::string> texts);
+/// The schema with the format's description in it, for an API that has no other place for that.
+std::string described_schema(const ResponseFormat& format);
 
 } // namespace larder::convert
