@@ -135,26 +135,60 @@ Gateway::prepare_embeddings(std::shared_ptr<const Settings> settings,
     return batch;
 }
 
-/// What a batch found of one input; an entry that can't be read is none.
+namespace {
+
+std::optional<protocol::KeptVector> kept_vector(const cache::Entry& entry) {
+    return entry.dialect == static_cast<std::uint8_t>(Dialect::kOpenAiEmbeddings)
+               ? protocol::read_kept_vector(entry.body)
+               : std::nullopt;
+}
+
+/// The vector of an entry in the form that is asked for: empty where it is kept so, nullopt where
+/// it can't be had so.
+std::optional<std::string> vector_in(const cache::Entry& entry, VectorForm form) {
+    const auto kept = kept_vector(entry);
+    if (!kept)
+        return std::nullopt;
+    if (form == VectorForm::kOther || protocol::form_of_vector(kept->vector) == form)
+        return std::string();
+    auto converted = protocol::convert_vector(kept->vector, form);
+    return converted ? std::optional(*std::move(converted)) : std::nullopt;
+}
+
+} // namespace
+
+/// What a batch found of one input; an entry that can't be read, or not be shown in the form that
+/// is asked for, is none.
 void Gateway::take_vector(EmbeddingsBatch& batch, std::size_t index, std::optional<Found> found) {
-    BatchElement& element = batch.elements[index];
     if (!found)
         return;
-    const cache::Entry& entry = *found->entry;
-    const auto kept = entry.dialect == static_cast<std::uint8_t>(Dialect::kOpenAiEmbeddings)
-                          ? protocol::read_kept_vector(entry.body)
-                          : std::nullopt;
-    const VectorForm form = batch.call.form;
-    if (kept && form != VectorForm::kOther && protocol::form_of_vector(kept->vector) != form) {
-        auto converted = protocol::convert_vector(kept->vector, form);
-        if (!converted)
-            return; // it is asked for in this form
-        element.converted = *std::move(converted);
-    } else if (!kept) {
-        discard(*found);
+    auto converted = vector_in(*found->entry, batch.call.form);
+    if (!converted) {
+        if (!kept_vector(*found->entry))
+            discard(*found);
         return;
     }
-    element.found = std::move(found);
+    batch.elements[index].converted = *std::move(converted);
+    batch.elements[index].found = std::move(found);
+}
+
+/// An earlier flight may have kept all of it between this one's look-up and its start.
+bool Gateway::find_vectors_again(const Prepared& prepared, FlightEnd& end) const {
+    std::vector<cache::EntryPtr> vectors;
+    for (const AskedVectors::One& one : prepared.vectors->ones) {
+        auto entry = parts_.memory.get(one.key);
+        if (!entry || entry->created_ms < prepared.looked_up_ms)
+            return false;
+        auto found = judge(one.key, std::move(entry), {});
+        if (!found || !found->fresh || !vector_in(*found->entry, prepared.vectors->form))
+            return false;
+        vectors.push_back(std::move(found->entry));
+    }
+    if (vectors.empty())
+        return false;
+    end.vectors = std::move(vectors);
+    end.from_cache = true;
+    return true;
 }
 
 /// Look-ups that several coroutines of one thread share.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <memory>
 #include <string>
 
@@ -10,6 +11,20 @@ namespace larder::gateway {
 namespace {
 
 using protocol::Dialect;
+
+using End = std::shared_ptr<const FlightEnd>;
+
+Task<void> fly(Gateway& gateway, EmbeddingsBatch& batch, Executor executor,
+               std::promise<End>& ended) {
+    const Gateway::Joined joined = gateway.join_vectors(batch, executor);
+    Flight::News news;
+    while (!news.end) {
+        if (!joined.flight->poll(*joined.follower, news))
+            co_await joined.follower->signal.wait();
+    }
+    joined.flight->leave(joined.follower);
+    ended.set_value(std::move(news.end));
+}
 
 struct EmbeddingsTest : testing::Test {
     async::Runtime runtime{1};
@@ -50,7 +65,25 @@ struct EmbeddingsTest : testing::Test {
         EXPECT_TRUE(batch) << batch.error().message;
         return batch ? *std::move(batch) : std::make_unique<EmbeddingsBatch>();
     }
-    static cache::EntryPtr entry(std::string_view vector, std::int64_t tokens) {
+    /// The end of the batch's flight, where no provider can be reached and `vector` was kept
+    /// between its look-up and its start.
+    End end_with(std::string_view body, std::string_view vector) {
+        settings->catalog.providers[0].base_url = "http://127.0.0.1:1/v1";
+        settings->catalog.providers[0].retries = 0;
+        const auto batch = prepare(inquiry(body));
+        const auto kept = entry(vector, 1);
+        kept->model = batch->prepared.target.model;
+        kept->name_space = batch->prepared.name_space;
+        kept->generations = batch->prepared.generations;
+        kept->created_ms = kept->asked_ms = clock.epoch_ms();
+        kept->fresh_until_ms = kept->stale_until_ms = clock.epoch_ms() + 60'000;
+        memory.put(batch->elements[0].key, kept);
+        std::promise<End> ended;
+        const Executor executor = runtime.context(0).get_executor();
+        async::spawn("test", executor, fly(gateway, *batch, executor, ended));
+        return ended.get_future().get();
+    }
+    static std::shared_ptr<cache::Entry> entry(std::string_view vector, std::int64_t tokens) {
         auto made = std::make_shared<cache::Entry>();
         made->dialect = static_cast<std::uint8_t>(Dialect::kOpenAiEmbeddings);
         made->answer_model = "e-1";
@@ -128,6 +161,19 @@ TEST_F(EmbeddingsTest, AnEntryThatIsNoVectorIsNone) {
     EXPECT_FALSE(write_answer(*batch));
     const std::vector<cache::EntryPtr> infinite{entry(R"({"embedding":"AACAfw=="})", 1)};
     EXPECT_FALSE(gateway.take_asked(*batch, infinite)); // it can't be shown as numbers
+}
+
+TEST_F(EmbeddingsTest, AFlightTakesWhatWasKeptMeanwhileOnlyIfItCanBeShownAsItIsAskedFor) {
+    constexpr std::string_view kNumbers = R"({"model":"openai/e","input":"a"})";
+    constexpr std::string_view kBase64 =
+        R"({"model":"openai/e","input":"a","encoding_format":"base64"})";
+    EXPECT_TRUE(end_with(kNumbers, R"({"embedding":"AACAPw=="})")->from_cache);
+    EXPECT_TRUE(end_with(kBase64, R"({"embedding":[1]})")->from_cache);
+    EXPECT_TRUE(end_with(kNumbers, R"({"embedding":[1e39]})")->from_cache);
+    for (const std::string_view odd : {"AADAfw==", "AQID"}) // no number; three bytes
+        EXPECT_FALSE(end_with(kNumbers, "{\"embedding\":\"" + std::string(odd) + "\"}")->from_cache)
+            << odd;
+    EXPECT_FALSE(end_with(kBase64, R"({"embedding":[1e39]})")->from_cache);
 }
 
 } // namespace

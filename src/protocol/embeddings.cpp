@@ -107,6 +107,18 @@ Result<void> read_member(const Member& member, EmbeddingsCall& call) {
     return {};
 }
 
+/// Whether a member is there that may change what the vectors are made of (a vendor's
+/// `output_dtype`): their base64 is then not known to be float32.
+bool has_unknown_member(Cursor root) {
+    constexpr std::array<std::string_view, 5> kKnown = {"model", "input", "dimensions",
+                                                        "encoding_format", "user"};
+    for (const Member& member : root.members()) {
+        if (std::ranges::find(kKnown, member.name) == kKnown.end())
+            return true;
+    }
+    return false;
+}
+
 bool is_all_in_order(const EmbeddingsCall& call, std::span<const std::uint32_t> wanted) {
     if (wanted.size() != call.inputs.size())
         return false;
@@ -132,6 +144,10 @@ Result<EmbeddingsCall> read_embeddings_call(const json::Document& body) {
         return fail_field("model", "`model` is missing");
     if (call.inputs.empty())
         return fail_field("input", "`input` is missing");
+    if (call.form == VectorForm::kBase64 && has_unknown_member(root)) {
+        call.form = VectorForm::kOther;
+        call.form_name = "base64";
+    }
     for (const EmbeddingsInput& input : call.inputs)
         call.call.prompt_bytes += call.has_tokens ? input.size * 4 : input.size;
     return call;
@@ -163,8 +179,9 @@ void add_to_fingerprint(llm::FingerprintBuilder& key, const EmbeddingsCall& call
                         const json::Document& body, std::string_view model) {
     constexpr std::array<std::string_view, 4> kSkipped = {"input", "model", "user",
                                                           "encoding_format"};
+    const std::span<const std::string_view> skipped = kSkipped;
     json::CanonicalOptions options;
-    options.skip_top = kSkipped;
+    options.skip_top = has_unknown_member(Cursor(body)) ? skipped.first(3) : skipped;
     std::string canonical;
     json::write_canonical(canonical, body.root(), options);
     key.add("dialect", name_of(Dialect::kOpenAiEmbeddings));

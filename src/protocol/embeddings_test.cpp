@@ -135,6 +135,27 @@ TEST(EmbeddingsKey, IsTheElementsHoweverItWasAskedFor) {
     EXPECT_NE(key_of(R"({"model":"m","input":[1,2]})"), key_of(R"({"model":"m","input":"[1,2]"})"));
 }
 
+TEST(EmbeddingsKey, HasTheEncodingBesideAMemberThatIsNotKnown) {
+    const auto floats = key_of(R"({"model":"m","input":"a","output_dtype":"int8"})");
+    const std::string base64 =
+        R"({"model":"m","input":"a","output_dtype":"int8","encoding_format":"base64"})";
+    EXPECT_NE(key_of(base64), floats);
+    EXPECT_EQ(key_of(R"({"encoding_format":"base64","output_dtype":"int8","input":["b","a"],)"
+                     R"("model":"m","user":"u"})",
+                     1),
+              key_of(base64));
+    const Request request(base64);
+    ASSERT_TRUE(request.call);
+    EXPECT_EQ(request.call->form, VectorForm::kOther); // its strings are never converted
+    const auto answer = read_embeddings_answer(R"({"data":[{"index":0,"embedding":"AQID"}]})", 1,
+                                               request.call->form);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->vectors, std::vector<std::string>{R"({"embedding":"AQID"})"});
+    const Request known(
+        R"({"model":"m","input":"a","dimensions":2,"user":"u","encoding_format":"base64"})");
+    EXPECT_EQ(known.call->form, VectorForm::kBase64);
+}
+
 std::string vector_of(std::string_view value) {
     return R"({"object":"embedding","embedding":)" + std::string(value) + "}";
 }
