@@ -157,6 +157,8 @@ Task<void> Application::serve(Context& context) {
     context.style = is_either
                         ? style_of(head.path, head.fields.find("anthropic-version").has_value())
                         : context.route->style;
+    if (context.style == Style::kAnthropic) // where its SDK looks for it
+        ((context.head_lines += "request-id: ") += context.request_id) += "\r\n";
     if (context.route == nullptr) {
         if (allow.empty()) {
             co_await reply_error(context, {.code = ErrorCode::kNotFound,

@@ -173,6 +173,27 @@ std::string_view openai_type_of(int status) {
     return status < 500 ? "invalid_request_error" : "server_error";
 }
 
+/// An error's body as the event that its API ends a stream with.
+std::string event_of(Style style, std::string body) {
+    std::string event;
+    const auto document = json::parse(body);
+    const auto error = document ? document->root().find("error") : std::nullopt;
+    if (style == Style::kOpenAiResponses && error) {
+        // The flat members are the reference's; SDKs throw for `error`.
+        std::string flat = R"({"type":"error")";
+        for (const std::string_view name : {"code", "message", "param"}) {
+            const auto member = error->find(name);
+            ((flat += ",\"") += name) += "\":";
+            flat += member ? member->raw() : "null";
+        }
+        flat += R"(,"sequence_number":0,"error":)";
+        (flat += error->raw()) += '}';
+        body = std::move(flat);
+    }
+    http::write_sse(event, style == Style::kOpenAi ? "" : "error", body);
+    return event;
+}
+
 /// Under /llm the caller is not the provider's customer: what concerns our own account at the
 /// provider is our failure.
 int status_under_llm(int status) {
@@ -262,18 +283,15 @@ http::Response provider_error_response(Style style, bool same_api, int status,
 }
 
 std::string error_event(Style style, const Error& error, std::string_view request_id) {
-    std::string event;
-    std::string body = error_body(style, error, request_id);
-    if (style == Style::kOpenAiResponses) {
-        // The flat members are the reference's; SDKs throw for `error`.
-        std::string flat = R"({"type":"error",)";
-        add_text(flat, "code", openai_code(error).empty() ? "server_error" : openai_code(error));
-        add_text(flat += ',', "message", error.message);
-        flat += R"(,"param":null,"sequence_number":0,)";
-        body.replace(0, 1, flat);
-    }
-    http::write_sse(event, style == Style::kOpenAi ? "" : "error", body);
-    return event;
+    return event_of(style, error_body(style, error, request_id));
+}
+
+std::string provider_error_event(Style style, bool same_api, int status, std::string_view body,
+                                 std::string_view provider, std::string_view request_id) {
+    const bool is_readable = same_api && json::parse(body).has_value();
+    const http::Response response =
+        provider_error_response(style, is_readable, status, body, {}, provider, request_id);
+    return event_of(style, response.body);
 }
 
 } // namespace larder::api

@@ -35,6 +35,10 @@ http::Response provider_error_response(Style style, bool same_api, int status,
                                        std::string_view body, std::string_view content_type,
                                        std::string_view provider, std::string_view request_id);
 
+/// The same as an event, for a stream that has begun.
+std::string provider_error_event(Style style, bool same_api, int status, std::string_view body,
+                                 std::string_view provider, std::string_view request_id);
+
 /// The event that ends a stream which broke after its first byte.
 std::string error_event(Style style, const Error& error, std::string_view request_id);
 

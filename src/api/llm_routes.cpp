@@ -263,7 +263,9 @@ Task<void> LlmRoutes::end_following(Context& context, StreamWriter& writer,
         co_return;
     }
     if (end.error) {
-        co_await writer.fail_with(*end.error);
+        context.error_code = name_of(end.error->code);
+        if (!writer.has_failed())
+            co_await writer.fail_with(*end.error);
         co_return;
     }
     const bool saved = following.outcome == Outcome::kCoalesced || end.from_cache;
@@ -303,7 +305,7 @@ Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end,
     }
     const bool saved = outcome == Outcome::kCoalesced || end.from_cache;
     Result<std::string> body = form == ClientForm::kLlmPlain && end.answer
-                                   ? gateway::make_llm_reply(*end.entry, *end.answer, saved)
+                                   ? gateway::make_llm_reply(*end.entry, end.answer->text, saved)
                                    : gateway::make_body(*end.entry, form, saved);
     if (!body) {
         co_await reply_error(context, body.error());

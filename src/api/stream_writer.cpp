@@ -23,10 +23,23 @@ void add_cache_lines(const Context& context, std::string& lines, gateway::Outcom
     gateway::add_compat_lines(lines, context.settings->gateway->compat, outcome, context.refreshes);
 }
 
+namespace {
+
+/// Takes a field of ours out of the lines.
+void drop_line(std::string& lines, std::string_view name) {
+    const std::size_t begin = lines.find("\r\n" + std::string(name));
+    if (begin != std::string::npos)
+        lines.erase(begin + 2, lines.find("\r\n", begin + 2) - begin);
+}
+
+} // namespace
+
 void add_provider_lines(std::string& lines, const http::OwnedFields& fields, Style style) {
     constexpr std::string_view kOurs = "x-request-id: ";
     for (const auto& [name, value] : fields) {
         std::string_view shown = name;
+        if (name == "request-id")
+            drop_line(lines, "request-id: ");
         if (name == "x-request-id" && style == Style::kLlm)
             shown = "x-larder-upstream-request-id";
         else if (name == "x-request-id" && lines.starts_with(kOurs))
@@ -51,13 +64,13 @@ Task<void> StreamWriter::begin(gateway::Outcome outcome, http::OwnedFields field
 Result<bool> StreamWriter::write(std::span<const std::shared_ptr<const gateway::Block>> blocks) {
     http::Exchange& exchange = context_.exchange;
     if (blocks.size() == 1 && goes_as_it_is(*blocks.front())) {
-        told_ = told_ || !blocks.front()->comment;
+        note(*blocks.front());
         return exchange.write_now(blocks.front()->raw);
     }
     std::string out;
     Result<void> rendered;
     for (const auto& block : blocks) {
-        told_ = told_ || !block->comment;
+        note(*block);
         if (rendered = render(*block, out); !rendered)
             break;
     }
@@ -67,10 +80,21 @@ Result<bool> StreamWriter::write(std::span<const std::shared_ptr<const gateway::
     return sent;
 }
 
+void StreamWriter::note(const gateway::Block& block) {
+    told_ = told_ || !block.comment;
+    failed_ = failed_ || (block.failure && gateway::is_native(form_));
+}
+
 Result<void> StreamWriter::render(const gateway::Block& block, std::string& out) {
+    constexpr std::size_t kMostText = 64UL << 20;
     if (goes_as_it_is(block)) {
         out += block.raw;
+    } else if (block.failure) {
+        return {}; // the flight's end says it in the client's words
     } else if (form_ == ClientForm::kLlmStream) {
+        if (text_.size() + block.text.size() > kMostText)
+            return fail(ErrorCode::kProviderUnreadable, "the answer is too large");
+        text_ += block.text;
         if (!block.text.empty())
             protocol::write_llm_delta(out, block.text);
     } else if (gateway::is_converted(form_)) {
@@ -105,7 +129,7 @@ Task<void> StreamWriter::finish(const gateway::FlightEnd& end, bool saved) {
     }
     std::string out;
     if (form_ == ClientForm::kLlmStream)
-        protocol::write_llm_done(out, gateway::make_llm_reply(*end.entry, *end.answer, saved));
+        protocol::write_llm_done(out, gateway::make_llm_reply(*end.entry, text_, saved));
     else if (converter_)
         converter_->finish(out);
     if (!out.empty())

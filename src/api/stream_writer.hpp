@@ -32,8 +32,11 @@ public:
     Task<void> fail_with(const Error& error);
 
     [[nodiscard]] bool has_begun() const { return begun_; }
+    /// Whether the client has got the provider's own error event.
+    [[nodiscard]] bool has_failed() const { return failed_; }
 
 private:
+    void note(const gateway::Block& block);
     [[nodiscard]] bool goes_as_it_is(const gateway::Block& block) const;
     Result<void> render(const gateway::Block& block, std::string& out);
     Result<void> convert(const gateway::Block& block, std::string& out);
@@ -47,6 +50,8 @@ private:
     std::vector<http::SseEvent> events_;
     bool begun_ = false;
     bool told_ = false; // anything but comments
+    bool failed_ = false;
+    std::string text_; // of the /llm dialect: its last event repeats it
 };
 
 /// Adds what a provider's reply said in its head. An id of its own takes the place of ours, which

@@ -40,7 +40,7 @@ Task<void> pause(Executor executor, std::chrono::milliseconds time) {
 std::vector<std::string> pieces_of(const Flight::News& news) {
     std::string all;
     for (const auto& block : news.blocks) {
-        if (!block->comment)
+        if (!block->comment && !block->failure)
             all += block->raw;
     }
     std::vector<std::string> pieces;

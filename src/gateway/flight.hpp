@@ -29,6 +29,7 @@ struct Block {
     std::string text;        // what it adds to the first choice's text
     bool usage_only = false; // kept from clients that did not ask for usage
     bool comment = false;    // of ours, while nothing has come
+    bool failure = false;    // the provider's error event: only for clients of the same API
 };
 
 /// How a flight ended. One of: an entry, a provider's error answer, an Error.

@@ -31,6 +31,10 @@ Task<Result<void>> read_plain(provider::ProviderCall& call, MemoryBudget& budget
             std::move(answer).error().with("provider " + prepared.target.provider->name));
     if (answer) {
         end.answer = *std::move(answer);
+        // A failed response is an answer, too, and its error may have keys in it.
+        if (prepared.dialect == protocol::Dialect::kOpenAiResponses &&
+            end.answer->finish == protocol::Finish::kUnknown)
+            *body = masked_body(*prepared.target.provider, *body);
     } else if (!is_native(prepared.form) || !json::parse(*body)) {
         co_return unreadable(prepared, answer.error().message);
     }

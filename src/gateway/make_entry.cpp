@@ -12,8 +12,8 @@ void set_figures(cache::Entry& entry, const Prepared& prepared, const protocol::
         entry.usage = *answer->usage;
     } else {
         entry.usage.input = llm::estimate_tokens(prepared.call.prompt_bytes);
-        entry.usage.output =
-            llm::estimate_tokens(answer != nullptr ? answer->text.size() : entry.body.size());
+        entry.usage.output = llm::estimate_tokens(
+            answer != nullptr ? answer->text.size() + answer->forgotten_bytes : entry.body.size());
         entry.usage.exact = false;
     }
     const llm::Price* price =

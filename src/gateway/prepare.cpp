@@ -6,6 +6,7 @@
 #include "gateway/compat.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace larder::gateway {
 namespace {
@@ -159,9 +160,14 @@ Result<std::string> upstream_body(const Prepared& prepared, const Inquiry& inqui
 /// The members of the body that its canonical form leaves out.
 std::vector<std::string> ignored_members(json::Value effective_body,
                                          const json::Document& canonical) {
+    std::set<std::string, std::less<>> counted;
+    canonical.root().for_each_member([&](std::string_view name, json::Value) {
+        counted.emplace(name);
+        return true;
+    });
     std::vector<std::string> ignored;
     effective_body.for_each_member([&](std::string_view name, json::Value) {
-        if (!canonical.root().find(name))
+        if (!counted.contains(name))
             ignored.emplace_back(name);
         return true;
     });

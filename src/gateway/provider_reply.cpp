@@ -52,7 +52,7 @@ http::OwnedFields kept_fields(const http::Fields& fields, int status) {
         std::string name = text::lower(field.name);
         if (kept.size() < kMostFields && field.value.size() <= kLongestValue &&
             comes_through(name, status))
-            kept.emplace_back(std::move(name), field.value);
+            kept.emplace_back(std::move(name), protocol::mask_secrets(field.value));
     }
     return kept;
 }
@@ -75,6 +75,12 @@ std::string masked_body(const provider::Provider& provider, std::string_view bod
     json::Patch patch;
     mask_strings(provider, document->root(), patch);
     return patch.apply(body);
+}
+
+std::string masked_event(const provider::Provider& provider, const http::SseEvent& event) {
+    std::string written;
+    http::write_sse(written, event.name, masked_body(provider, event.data));
+    return written;
 }
 
 bool is_json(std::string_view content_type) {

@@ -4,6 +4,7 @@
 
 #include "base/budget.hpp"
 #include "http/message.hpp"
+#include "http/sse.hpp"
 #include "provider/caller.hpp"
 
 #include <string>
@@ -21,6 +22,9 @@ http::OwnedFields kept_fields(const http::Fields& fields, int status);
 std::string masked(const provider::Provider& provider, std::string_view text);
 /// The same for a body: inside JSON also where a key is escaped.
 std::string masked_body(const provider::Provider& provider, std::string_view body);
+
+/// The same for an event of a stream, written anew.
+std::string masked_event(const provider::Provider& provider, const http::SseEvent& event);
 
 bool is_json(std::string_view content_type); // also none
 bool is_event_stream(std::string_view content_type);

@@ -34,11 +34,14 @@ public:
 
 private:
     Result<void> take(std::string raw);
+    Result<void> show(Block block);
+    std::unexpected<Error> end_with_failure(const http::SseEvent& event, Error error);
+    Result<void> collect(const std::string& raw);
 
     Flight& flight_;
     BudgetShare share_;
-    std::size_t all_bytes_ = 0;
-    http::OwnedFields fields_; // of the provider's head, until the stream begins
+    std::size_t collected_ = 0; // bytes of events that the reader holds in some form
+    http::OwnedFields fields_;  // of the provider's head, until the stream begins
     const Prepared& prepared_;
     std::unique_ptr<protocol::StreamReader> reader_;
     http::SseDecoder decoder_;

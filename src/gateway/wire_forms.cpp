@@ -48,7 +48,7 @@ Result<std::string> make_converted(const cache::Entry& entry, ClientForm form) {
 
 Result<std::string> make_llm_body(const cache::Entry& entry, bool stream, bool cached) {
     LARDER_TRY(const auto answer, read_entry(entry));
-    std::string reply = make_llm_reply(entry, answer, cached);
+    std::string reply = make_llm_reply(entry, answer.text, cached);
     if (!stream)
         return reply;
     std::string events;
@@ -60,15 +60,15 @@ Result<std::string> make_llm_body(const cache::Entry& entry, bool stream, bool c
 
 } // namespace
 
-std::string make_llm_reply(const cache::Entry& entry, const protocol::Answer& answer, bool cached) {
-    return protocol::write_llm_reply(answer.text, {.model = entry.model.view(),
-                                                   .provider = entry.provider.view(),
-                                                   .cached = cached,
-                                                   .usage = entry.usage,
-                                                   .cost = entry.cost,
-                                                   .priced = entry.priced,
-                                                   .finish_reason = entry.finish_reason.view(),
-                                                   .request_id = {}});
+std::string make_llm_reply(const cache::Entry& entry, std::string_view text, bool cached) {
+    return protocol::write_llm_reply(text, {.model = entry.model.view(),
+                                            .provider = entry.provider.view(),
+                                            .cached = cached,
+                                            .usage = entry.usage,
+                                            .cost = entry.cost,
+                                            .priced = entry.priced,
+                                            .finish_reason = entry.finish_reason.view(),
+                                            .request_id = {}});
 }
 
 ClientForm form_for(Dialect client, Dialect upstream, const protocol::Call& call) {

@@ -48,7 +48,7 @@ std::unique_ptr<convert::StreamConverter> make_converter(protocol::Dialect upstr
 Result<protocol::Answer> read_entry(const cache::Entry& entry);
 
 /// The reply in the /llm dialect from an answer that was read already.
-std::string make_llm_reply(const cache::Entry& entry, const protocol::Answer& answer, bool cached);
+std::string make_llm_reply(const cache::Entry& entry, std::string_view text, bool cached);
 
 /// The body of `form`. `cached`: what metadata says in the /llm dialect.
 Result<std::string> make_body(const cache::Entry& entry, ClientForm form, bool cached);

@@ -42,6 +42,11 @@ Result<Answer> read_answer_of(Dialect dialect, Cursor root) {
 
 } // namespace
 
+void forget_text(Answer& answer) {
+    answer.forgotten_bytes += answer.text.size();
+    answer.text = {};
+}
+
 Finish worse_of(Finish a, Finish b) {
     return rank(a) < rank(b) ? b : a;
 }
@@ -124,6 +129,15 @@ Result<std::string> plain_to_stream(Dialect dialect, std::string_view plain_body
     default: // no client speaks Gemini's
         return openai_plain_to_stream(root, include_usage);
     }
+}
+
+bool tells_failure(Dialect dialect, const http::SseEvent& event) {
+    if (dialect != Dialect::kOpenAiResponses || !event.data.contains("\"error\""))
+        return false;
+    return event.data.contains("\"response.failed\"") ||
+           event.data.contains("\"response.incomplete\"") ||
+           event.data.contains("\"response.cancelled\"") ||
+           event.data.contains("\"response.completed\"");
 }
 
 std::unique_ptr<StreamReader> make_stream_reader(Dialect dialect) {

@@ -20,6 +20,8 @@ std::optional<llm::Usage> openai_usage(Cursor usage);
 /// An Anthropic `usage` object; nullopt where it says nothing.
 std::optional<llm::Usage> anthropic_usage(Cursor usage);
 
+/// Lets go of the text, and counts it.
+void forget_text(Answer& answer);
 /// Appends the text of a content: a string, or the text parts of an array.
 void append_text_of(std::string& out, Cursor content);
 /// Whether a message, or a delta of one, calls a tool or the older function.

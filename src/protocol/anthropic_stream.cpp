@@ -24,6 +24,7 @@ public:
     Result<std::string> read(const http::SseEvent& event) override;
     void finish_at_eof() override {}
     [[nodiscard]] const Answer& answer() const override { return answer_; }
+    void forget_content() override;
     [[nodiscard]] std::string to_plain() const override;
 
 private:
@@ -44,7 +45,10 @@ private:
     RepeatedEvent repeated_; // a delta that adds to this member of that block
     std::string repeated_member_;
     std::size_t repeated_block_ = 0;
+    bool is_late_ = false; // something was said behind the reason to stop
 };
+
+constexpr std::size_t kMostBlocks = 4096;
 
 Result<std::string> AnthropicStreamReader::read(const http::SseEvent& event) {
     if (answer_.ended || event.data.empty() || event.data == "[DONE]")
@@ -62,7 +66,7 @@ Result<std::string> AnthropicStreamReader::read(const http::SseEvent& event) {
     if (!type || !type->is_string())
         return unreadable("an event has no type");
     auto text = read_event(type->string(), root);
-    if (text && type->equals("content_block_delta"))
+    if (text && type->equals("content_block_delta") && answer_.finish_reason.empty())
         learn(event.data, root);
     return text;
 }
@@ -113,6 +117,8 @@ Result<std::string> AnthropicStreamReader::read_event(std::string_view type, Cur
         return std::string();
     if (message_.is_null())
         return unreadable("it does not begin with message_start");
+    is_late_ = is_late_ || (type.starts_with("content_block_") && type != "content_block_stop" &&
+                            !answer_.finish_reason.empty());
     if (type == "content_block_start")
         return start_block(root);
     if (type == "content_block_delta")
@@ -171,6 +177,8 @@ Result<std::string> AnthropicStreamReader::start_block(Cursor root) {
     if (!index || !index->is(json::Kind::kNumber) || !block || !block->is_object() ||
         block_of(root) != nullptr)
         return unreadable("content_block_start has no block or no index of its own");
+    if (blocks_.size() == kMostBlocks)
+        return unreadable("it has too many blocks");
     blocks_.emplace_back().index = index->count();
     blocks_.back().members.merge(*block, Merge::kDelta);
     std::string text;
@@ -222,8 +230,10 @@ void AnthropicStreamReader::read_message_delta(Cursor root) {
             for (const Member& change : member.value.members())
                 message_.at(change.name).merge(change.value, Merge::kLast);
             const auto reason = member.value.find("stop_reason");
-            if (reason && reason->is_non_empty_string())
+            if (reason && reason->is_non_empty_string()) {
                 answer_.finish_reason = reason->string();
+                repeated_.forget();
+            }
         } else {
             message_.at(member.name).merge(member.value, Merge::kLast);
         }
@@ -231,8 +241,23 @@ void AnthropicStreamReader::read_message_delta(Cursor root) {
     answer_.finish = anthropic_finish(answer_.finish_reason);
 }
 
+void AnthropicStreamReader::forget_content() {
+    repeated_.forget();
+    forget_text(answer_);
+    for (Block& block : blocks_) {
+        const Tree* type = block.members.find("type");
+        Tree rest = Tree::object();
+        if (type != nullptr)
+            rest.at("type") = *type;
+        block.members = std::move(rest);
+        block.input = {};
+    }
+}
+
 void AnthropicStreamReader::end() {
     answer_.ended = true;
+    if (is_late_)
+        answer_.finish = worse_of(answer_.finish, Finish::kUnknown);
     for (Block& block : blocks_) {
         if (block.input.empty())
             continue;

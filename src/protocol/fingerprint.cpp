@@ -44,10 +44,12 @@ json::Order order_of(Dialect dialect, std::string_view name) {
 } // namespace
 
 void add_to_fingerprint(llm::FingerprintBuilder& key, Dialect dialect, json::Value effective_body) {
-    // `store` is last in the list: it is left out only where it is false (or null).
+    // `store` is last in the list: it is left out only where it says what its absence says, which
+    // is true for responses: their ids lead on only where they are stored.
     const auto store = effective_body.find("store");
-    const bool counts_store =
-        store && !store->is(json::Kind::kFalse) && !store->is(json::Kind::kNull);
+    const auto unset =
+        dialect == Dialect::kOpenAiResponses ? json::Kind::kTrue : json::Kind::kFalse;
+    const bool counts_store = store && !store->is(unset) && !store->is(json::Kind::kNull);
     json::CanonicalOptions options;
     options.skip_top = std::span(kSkipped).first(kSkipped.size() - (counts_store ? 1 : 0));
     options.order = [dialect](std::string_view name) { return order_of(dialect, name); };

@@ -52,6 +52,7 @@ public:
     Result<std::string> read(const http::SseEvent& event) override;
     void finish_at_eof() override;
     [[nodiscard]] const Answer& answer() const override { return answer_; }
+    void forget_content() override;
     [[nodiscard]] std::string to_plain() const override;
 
 private:
@@ -106,6 +107,12 @@ Result<std::string> GeminiStreamReader::read_chunk(Cursor root) {
     }
     judge_end(root);
     return text;
+}
+
+void GeminiStreamReader::forget_content() {
+    forget_text(answer_);
+    for (Candidate& candidate : candidates_)
+        candidate.parts.clear();
 }
 
 Result<std::string> GeminiStreamReader::read_candidates(Cursor candidates) {

@@ -19,7 +19,8 @@ struct Choice {
     Tree message = Tree::object();
     Tree rest = Tree::object(); // what stands beside the message
     std::string finish_reason;
-    bool refused = false;
+    Finish worst = Finish::kWhole; // of all that was said of it
+    bool is_over = false;          // an earlier chunk gave the reason
 };
 
 std::unexpected<Error> unreadable(std::string_view reason) {
@@ -32,6 +33,7 @@ public:
     Result<std::string> read(const http::SseEvent& event) override;
     void finish_at_eof() override;
     [[nodiscard]] const Answer& answer() const override { return answer_; }
+    void forget_content() override;
     [[nodiscard]] std::string to_plain() const override;
 
 private:
@@ -108,7 +110,7 @@ void OpenAiStreamReader::learn(std::string_view data, Cursor root) {
     const auto content = only_content_of(choice);
     const auto index = choice.find_set("index");
     const auto kept = std::ranges::find(choices_, index ? index->count() : 0, &Choice::index);
-    if (!content || kept == choices_.end())
+    if (!content || kept == choices_.end() || !kept->finish_reason.empty())
         return;
     const Tree* whole = kept->message.find("content");
     if (whole == nullptr || whole->kind != Tree::Kind::kText)
@@ -187,6 +189,7 @@ Result<void> OpenAiStreamReader::read_choice(Cursor choice, std::int64_t positio
     if (kept == nullptr)
         return unreadable("it has too many choices");
     const auto delta = choice.find_set("delta");
+    kept->is_over = !kept->finish_reason.empty();
     for (const Member& member : choice.members()) {
         if (member.name == "index")
             continue;
@@ -199,8 +202,11 @@ Result<void> OpenAiStreamReader::read_choice(Cursor choice, std::int64_t positio
         } else {
             kept->rest.at(member.name)
                 .merge(member.value, member.name == "logprobs" ? Merge::kAppend : Merge::kLast);
-            if (member.name == "finish_reason" && member.value.is_non_empty_string())
+            if (member.name == "finish_reason" && member.value.is_non_empty_string()) {
+                repeated_.forget();
                 kept->finish_reason = member.value.string();
+                kept->worst = worse_of(kept->worst, openai_finish(kept->finish_reason));
+            }
         }
     }
     weigh_finish();
@@ -212,8 +218,12 @@ void OpenAiStreamReader::read_message(Choice& choice, Cursor message, bool is_wh
     choice.message.merge(message, is_whole ? Merge::kLast : Merge::kDelta);
     answer_.has_tool_call = answer_.has_tool_call || calls_tool(message);
     const auto refusal = message.find("refusal");
-    choice.refused = choice.refused || (refusal && refusal->is_non_empty_string());
+    if (refusal && refusal->is_non_empty_string())
+        choice.worst = Finish::kRefused;
     const auto content = message.find("content");
+    // A vendor gives the reason after each tool call; text behind it is nobody's.
+    if (content && content->is_non_empty_string() && !is_whole && choice.is_over)
+        choice.worst = worse_of(choice.worst, Finish::kUnknown); // behind its own end
     if (content && choice.index == 0 && !(is_whole && !answer_.text.empty()))
         append_text_of(text, *content);
 }
@@ -221,8 +231,9 @@ void OpenAiStreamReader::read_message(Choice& choice, Cursor message, bool is_wh
 void OpenAiStreamReader::weigh_finish() {
     Finish finish = Finish::kWhole;
     for (const Choice& choice : choices_) {
-        finish = worse_of(finish,
-                          choice.refused ? Finish::kRefused : openai_finish(choice.finish_reason));
+        finish = worse_of(finish, choice.finish_reason.empty() && choice.worst == Finish::kWhole
+                                      ? Finish::kUnknown
+                                      : choice.worst);
         if (choice.index == 0)
             answer_.finish_reason = choice.finish_reason;
     }
@@ -234,6 +245,15 @@ void OpenAiStreamReader::finish_at_eof() {
         choices_, [](const Choice& choice) { return choice.finish_reason.empty(); });
     if (!answer_.ended && !choices_.empty() && all_finished)
         end();
+}
+
+void OpenAiStreamReader::forget_content() {
+    repeated_.forget();
+    forget_text(answer_);
+    for (Choice& choice : choices_) {
+        choice.message = Tree::object();
+        choice.rest.erase("logprobs");
+    }
 }
 
 void OpenAiStreamReader::end() {

@@ -118,6 +118,8 @@ Result<Answer> read_responses_answer(Cursor root) {
     answer.finish_reason = tells_why ? std::move(incomplete_reason) : std::move(status);
     if (output)
         read_output(*output, answer);
+    if (root.find_set("error")) // whatever its status says
+        answer.finish = worse_of(answer.finish, Finish::kUnknown);
     answer.ended = true;
     return answer;
 }

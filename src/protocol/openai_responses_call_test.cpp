@@ -248,10 +248,10 @@ TEST(ResponsesRequest, LeavesAStoredPromptItsOwnModel) {
 TEST(ResponsesFingerprint, SkipsWhatCannotChangeTheAnswer) {
     const std::string plain = key_of(R"("input":"a")");
     EXPECT_EQ(key_of(R"("input":"a","stream":true,"stream_options":{"include_obfuscation":false},
-                        "user":"u","metadata":{"a":"b"},"store":false)"),
+                        "user":"u","metadata":{"a":"b"},"store":true)"),
               plain);
     for (const char* member :
-         {R"("store":true)", R"("prompt_cache_key":"k")", R"("safety_identifier":"s")",
+         {R"("store":false)", R"("prompt_cache_key":"k")", R"("safety_identifier":"s")",
           R"("instructions":"i")", R"("include":["reasoning.encrypted_content"])",
           R"("max_output_tokens":5)", R"("service_tier":"flex")"})
         EXPECT_NE(key_of(R"("input":"a",)" + std::string(member)), plain) << member;

@@ -1,6 +1,6 @@
 // Reads the typed events of OpenAI's Responses API. The terminal event carries the whole response,
-// which is the plain answer as it came; where a look-alike leaves its `output` empty, the items
-// that were done before are put in.
+// which is the plain answer as it came, also where it failed; where a look-alike leaves its
+// `output` empty, the items that were done before are put in.
 #include "protocol/openai_responses.hpp"
 
 #include <map>
@@ -37,6 +37,11 @@ public:
     Result<std::string> read(const http::SseEvent& event) override;
     void finish_at_eof() override {} // these streams always end with an event that says so
     [[nodiscard]] const Answer& answer() const override { return answer_; }
+    void forget_content() override {
+        forget_text(answer_);
+        items_.clear();
+        item_bytes_ = 0;
+    }
     [[nodiscard]] std::string to_plain() const override { return plain_; }
 
 private:
@@ -75,13 +80,9 @@ Result<std::string> ResponsesStreamReader::read(const http::SseEvent& event) {
 Result<std::string> ResponsesStreamReader::read_typed(std::string_view type, Cursor root) {
     if (type == "response.output_text.delta")
         return read_text(root);
-    if (type == "response.completed" || type == "response.incomplete")
+    if (type == "response.completed" || type == "response.incomplete" ||
+        type == "response.failed" || type == "response.cancelled")
         return end(root);
-    if (type == "response.failed") {
-        const auto response = root.find_set("response");
-        const auto error = response ? response->find_set("error") : std::nullopt;
-        return provider_error(error.value_or(response.value_or(root)));
-    }
     if (type == "response.output_item.done")
         LARDER_CHECK(keep_item(root));
     else if (type == "response.created" || type == "response.in_progress")

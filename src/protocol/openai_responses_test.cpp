@@ -289,9 +289,6 @@ TEST(ResponsesStream, FailsWithTheProvidersWordsMasked) {
         {R"({"type":"error","error":{"type":"t","message":"bad )" + key + "\"}}", ""},
         {R"({"error":{"message":"bad )" + key + "\"}}", ""},
         {R"({"message":"bad )" + key + "\"}", "error"},
-        {R"({"type":"response.failed","response":{"status":"failed","error":{"message":"bad )" +
-             key + "\"}}}",
-         ""},
     };
     for (const auto& [data, name] : cases) {
         Stream stream;
@@ -302,9 +299,21 @@ TEST(ResponsesStream, FailsWithTheProvidersWordsMasked) {
         EXPECT_EQ(text.error().message.find(key), std::string::npos) << data;
         EXPECT_FALSE(stream.reader->answer().ended);
     }
-    EXPECT_EQ(Stream().error_of(R"({"type":"response.failed"})"), ErrorCode::kProviderRejected);
-    EXPECT_EQ(Stream().error_of(R"({"type":"response.failed","response":{"error":null}})"),
-              ErrorCode::kProviderRejected);
+}
+
+TEST(ResponsesStream, EndsWithAFailedOrCancelledResponseWhichIsNoAnswerToKeep) {
+    for (const std::string status : {"failed", "cancelled"}) {
+        Stream stream;
+        const auto text =
+            stream.read(R"({"type":"response.)" + status + R"(","response":{"id":"r","status":")" +
+                            status + R"(","error":{"code":"c","message":"m"},"output":[]}})",
+                        "");
+        ASSERT_TRUE(text);
+        EXPECT_TRUE(stream.reader->answer().ended);
+        EXPECT_EQ(stream.reader->answer().finish, Finish::kUnknown);
+        EXPECT_FALSE(may_be_kept(stream.reader->answer(), {}));
+    }
+    EXPECT_EQ(Stream().error_of(R"({"type":"response.failed"})"), ErrorCode::kProviderUnreadable);
 }
 
 TEST(ResponsesStream, RefusesWhatItCannotRead) {

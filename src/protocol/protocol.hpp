@@ -90,6 +90,7 @@ struct Answer {
     std::string id;
     std::string model;                // as the provider says it
     std::string text;                 // all text of the first choice
+    std::size_t forgotten_bytes = 0;  // of text that the reader was told to forget
     std::string finish_reason;        // as the provider says it
     Finish finish = Finish::kUnknown; // the worst over all choices
     bool has_tool_call = false;
@@ -119,10 +120,16 @@ public:
     virtual void finish_at_eof() = 0;
     /// What is known so far; `ended` once the terminal event was seen.
     [[nodiscard]] virtual const Answer& answer() const = 0;
+    /// Lets go of what the answer says, but not of how it ends: its stream is too large to be kept.
+    /// It has no plain form then.
+    virtual void forget_content() = 0;
     /// The plain JSON answer with every field that the stream showed, also unknown ones. Only after
     /// the end.
     [[nodiscard]] virtual std::string to_plain() const = 0;
 };
+/// Whether an event of the stream tells a failure in a form that is the client's to see: its texts
+/// may have keys in them.
+bool tells_failure(Dialect dialect, const http::SseEvent& event);
 /// For every dialect that a provider streams.
 std::unique_ptr<StreamReader> make_stream_reader(Dialect dialect);
 

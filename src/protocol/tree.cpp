@@ -62,6 +62,13 @@ Tree Tree::object() {
 }
 
 const Tree* Tree::find(std::string_view name) const {
+    constexpr std::size_t kFew = 64;
+    if (members.size() > kFew) {
+        for (std::size_t i = places.size(); i < members.size(); ++i)
+            places.emplace(members[i].name, i);
+        const auto found = places.find(name);
+        return found == places.end() ? nullptr : &members[found->second].value;
+    }
     for (const TreeMember& member : members) {
         if (member.name == name)
             return &member.value;
@@ -81,6 +88,7 @@ Tree& Tree::at(std::string_view name) {
 }
 
 void Tree::erase(std::string_view name) {
+    places.clear();
     std::erase_if(members, [name](const TreeMember& member) { return member.name == name; });
 }
 

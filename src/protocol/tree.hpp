@@ -4,6 +4,7 @@
 
 #include "protocol/cursor.hpp"
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ struct Tree {
     std::string text = "null"; // kRaw: JSON as it came; kText: a string's characters, still escaped
     std::vector<Tree> elements;
     std::vector<TreeMember> members;
+    /// Where each member stands, once there are many: hostile objects have 100,000s.
+    mutable std::map<std::string, std::size_t, std::less<>> places;
 
     static Tree raw(std::string_view json);
     static Tree object();
