@@ -138,6 +138,31 @@ limits: {{ llm: {{ max: 0 }}, standard: {{ max: 0 }} }}
         body = self.check(self.embed(["a", "b"]), ["a", "b"], "miss", 1)
         self.assertEqual([type(datum["embedding"]) for datum in body["data"]], [list, list])
 
+    def test_base64_that_is_no_float32_is_passed_on_and_never_kept(self):
+        for text in ("AADAfw==", "AQID"):  # no number; three bytes
+            with self.subTest(text=text):
+                self.provider.body = answer
+                self.embed([f"{text} 1"])
+                self.provider.body = lambda asked, text=text: {**answer(asked), "data": [
+                    {"object": "embedding", "index": 0, "embedding": text}]}
+                for _ in range(2):
+                    reply = self.embed([f"{text} 1", f"{text} 2"], encoding_format="base64")
+                    self.assertEqual((reply.status, reply.cache, reply.headers["x-larder-cache-elements"]),
+                                     (200, "miss", "1/2"), reply)
+                    self.assertEqual(reply.json()["data"][1]["embedding"], text)
+                self.provider.body = answer
+                self.check(self.embed([f"{text} 2"]), [f"{text} 2"], "miss", 0)
+
+    def test_beside_a_member_that_is_not_known_each_encoding_has_its_own_entry(self):
+        self.provider.body = lambda asked: {**answer(asked), "data": [
+            {"object": "embedding", "index": 0,
+             "embedding": "AQIDBA==" if "encoding_format" in json.loads(asked) else [1, 2, 3, 4]}]}
+        for members, expected in (({"encoding_format": "base64"}, "AQIDBA=="), ({}, [1, 2, 3, 4])):
+            for cache in ("miss", "hit"):
+                reply = self.embed(["a"], output_dtype="int8", **members)
+                self.assertEqual((reply.cache, reply.json()["data"][0]["embedding"]), (cache, expected), reply)
+        self.assertEqual(self.provider.calls, 2)
+
     def test_other_dimensions_are_other_entries(self):
         self.check(self.embed(["a"]), ["a"], "miss", 0)
         self.check(self.embed(["a"], dimensions=2), ["a"], "miss", 0, dimensions=2)
