@@ -7,11 +7,40 @@ import made_exchanges
 import npm_clients
 from harness import PATIENCE, LarderTest, configuration
 
+SECRET = "sk-proj0123456789abcdefghijklmnop"
+
+
+def broken_exchanges():
+    """Streams that their provider ends with an error of its own, one of them with a key in its words."""
+    for prompt, kind, message in (("broken midway", "overloaded_error", "Later, please."),
+                                  ("broken with a key", "authentication_error", f"Bad key {SECRET} of yours.")):
+        for made, ending in (
+                (made_exchanges.chat(prompt, [{"content": "Half of it"}]),
+                 ("", {"error": {"message": message, "type": kind, "param": "n", "code": "own_code", "own_member": [1]}})),
+                (made_exchanges.claude(prompt, [{"type": "text", "text": "Half of it"}]),
+                 ("error", {"type": "error", "error": {"type": kind, "message": message, "own_member": [1]},
+                            "request_id": "req_own"}))):
+            yield cut_and_ended(list(made)[1], 3, ending)
+    failing = list(made_exchanges.responses("failing", [made_exchanges.text_item("Half of it")]))[1]
+    whole = {"id": "resp_failed", "object": "response", "created_at": 1764000000, "status": "failed", "output": [],
+             "error": {"code": "server_error", "message": "Not today.", "own_member": 1}, "incomplete_details": None,
+             "model": "gpt-4o-2024-08-06", "usage": None, "metadata": {}}
+    yield cut_and_ended(failing, 5, ("response.failed", {"type": "response.failed", "sequence_number": 5, "response": whole}))
+
+
+def cut_and_ended(exchange, events, ending):
+    """The stream's first events, then the given one."""
+    kept = exchange["response"]["body"].split("\n\n")[:events]
+    exchange["response"]["body"] = "".join(f"{event}\n\n" for event in kept) + made_exchanges.sse([ending])
+    return exchange
+
 
 class SdkClients(LarderTest):
     def setUp(self):
         super().setUp()
         exchanges = made_exchanges.write(self.folder / "made.jsonl")
+        with exchanges.open("a") as more:
+            more.writelines(json.dumps(exchange) + "\n" for exchange in broken_exchanges())
         self.replay = self.start_replay(recordings=exchanges)
         self.larder = self.start_larder(configuration(
             self.replay.address, provider_keys="retries: 0, breaker: { failures: 1000 }"))

@@ -5,7 +5,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { z } from "zod";
 
-import { KEY, collect, hit, missThenHit, plain, providerStats, runChecks, settings, watch, within } from "./common.mjs";
+import { KEY, collect, hit, missThenHit, plain, providerStats, readStream, runChecks, settings, visible, watch, within } from "./common.mjs";
 import { ARGUMENTS, RECORD, TEXT, anthropicTools } from "./expected.mjs";
 import { stripped } from "./fold.mjs";
 
@@ -102,6 +102,20 @@ const messages = {
     stream.abort();
     assert.ok((await done) instanceof Anthropic.APIUserAbortError);
     await within(1000, async () => (await providerStats()).cancelled > before, "the provider's connection is closed");
+  },
+  async "an error in the middle of a stream is the provider's own, but for keys"() {
+    for (const content of ["broken midway", "broken with a key"]) {
+      const asked = ask(content, { stream: true });
+      const straight = await readStream(direct.messages.create(asked));
+      assert.ok(straight.error instanceof Anthropic.APIError);
+      const wanted = { ...straight, error: JSON.parse(JSON.stringify(visible(straight.error)).replaceAll(/sk-\w+/g, "***")) };
+      for (let time = 0; time < 2; time += 1) {
+        const { calls } = await providerStats();
+        const { events, error } = await readStream(client.messages.create(asked));
+        assert.deepEqual({ events, error: visible(error) }, wanted);
+        assert.equal((await providerStats()).calls, calls + 1);
+      }
+    }
   },
   async "an error in the middle of a stream"() {
     const body = ask("broken", { model: "fault-error-event" });

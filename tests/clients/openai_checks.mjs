@@ -6,7 +6,7 @@ import OpenAI from "openai";
 import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
-import { KEY, collect, hit, missThenHit, plain, providerStats, runChecks, settings, watch, within } from "./common.mjs";
+import { KEY, collect, hit, missThenHit, plain, providerStats, readStream, runChecks, settings, visible, watch, within } from "./common.mjs";
 import { ARGUMENTS, RECORD, TEXT, tools } from "./expected.mjs";
 import { foldChunks, stripped } from "./fold.mjs";
 
@@ -35,6 +35,15 @@ async function streamsFirst(body) {
   assert.deepEqual(await show(client.chat.completions.create({ ...body, ...withUsage })), first);
   assert.equal(watched.last().cache, "hit");
   return first;
+}
+
+/// A stream that shows the same events as `wanted` and then the same error, and that Larder doesn't answer by itself.
+async function failsAlike(wanted, promise) {
+  const before = (await providerStats()).calls;
+  const { events, error } = await readStream(promise);
+  assert.ok(error, "nothing was thrown");
+  assert.deepEqual({ events, error: visible(error) }, wanted);
+  assert.equal((await providerStats()).calls, before + 1);
 }
 
 const chat = {
@@ -128,6 +137,17 @@ const chat = {
     await assert.rejects(never, OpenAI.APIUserAbortError);
     await within(1000, async () => (await providerStats()).cancelled > before + 1, "the second one too");
   },
+  async "an error in the middle of a stream is the provider's own, but for keys"() {
+    for (const content of ["broken midway", "broken with a key"]) {
+      const straight = await readStream(direct.chat.completions.create(ask(content, withUsage)));
+      assert.equal(straight.error.constructor, OpenAI.APIError);
+      assert.ok(straight.events.length > 1);
+      const wanted = { ...straight, error: JSON.parse(JSON.stringify(visible(straight.error)).replaceAll(/sk-\w+/g, "***")) };
+      for (let time = 0; time < 2; time += 1) await failsAlike(wanted, client.chat.completions.create(ask(content, withUsage)));
+    }
+    const made = await readStream(client.chat.completions.create(ask("broken", { model: "openai/fault-error-event", stream: true })));
+    assert.equal(made.error.constructor, OpenAI.APIError);
+  },
   async retries() {
     const patient = new OpenAI({ ...options, maxRetries: 3, baseURL: `${settings.larder}/v1`, fetch: watched.fetch });
     for (const status of [408, 409, 429, 503]) {
@@ -167,6 +187,23 @@ const responses = {
     const parsed = async () =>
       (await client.responses.parse({ model: "gpt-4o", input: "structured", text: { format: zodTextFormat(Record, "record") } })).output_parsed;
     assert.deepEqual(await missThenHit(watched, parsed), RECORD);
+  },
+  async "responses: one that failed, or broke midway, is the provider's own"() {
+    const failing = { model: "gpt-4o", input: "failing", stream: true };
+    const straight = plain(await collect(await direct.responses.create(failing)));
+    assert.equal(straight.at(-1).type, "response.failed");
+    for (let time = 0; time < 2; time += 1) {
+      const { calls } = await providerStats();
+      assert.deepEqual(plain(await collect(await client.responses.create(failing))), straight);
+      assert.equal((await providerStats()).calls, calls + 1);
+    }
+    const broken = { ...failing, model: "fault-error-event" };
+    const { events, error } = await readStream(direct.responses.create(broken));
+    const wanted = error ? { events, error: visible(error) } : { events };
+    for (let time = 0; time < 2; time += 1) {
+      const seen = await readStream(client.responses.create({ ...broken, model: "openai/fault-error-event" }));
+      assert.deepEqual(seen.error ? { ...seen, error: visible(seen.error) } : seen, wanted);
+    }
   },
   async "responses: what depends on the provider's state is asked each time"() {
     const body = { model: "gpt-4o", input: "go on", previous_response_id: "resp_1" };
