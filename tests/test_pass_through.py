@@ -79,6 +79,25 @@ class Requests(PassTest):
         self.assertEqual((asked.headers["x-api-key"], asked.headers["anthropic-version"]), (ANTHROPIC_KEY, "2023-06-01"))
         self.assertFalse({"authorization", "openai-beta"} & asked.headers.keys())
 
+    def test_a_key_of_idempotency_goes_up_unless_it_is_of_the_connection(self):
+        larder = self.start()
+        larder.request("POST", "/v1/files", b"{}", {**JSON, "idempotency-key": "once"})
+        self.assertEqual(self.provider.last.headers["idempotency-key"], "once")
+        larder.request("POST", "/v1/files", b"{}", {**JSON, "idempotency-key": "once", "range": "bytes=0-1",
+                                                    "connection": "keep-alive, Idempotency-Key"})
+        self.assertNotIn("idempotency-key", self.provider.last.headers)
+        self.assertEqual(self.provider.last.headers["range"], "bytes=0-1")
+
+    def test_litellms_field_stays_here_where_the_file_says_so(self):
+        body = b'{ "cache": {"no-cache": true}, "model": "claude-sonnet-4-5", "messages": [] }'
+        for path in ("/v1/messages/count_tokens", "/v1/images/generations"):
+            self.start().request("POST", path, body, JSON)
+            self.assertEqual(self.provider.last.body, body)
+            self.start(rest="compat: [litellm]").request("POST", path, body, JSON)
+            self.assertEqual(self.provider.last.body, body.replace(b' "cache": {"no-cache": true},', b' ', 1))
+        reply = self.larder.request("POST", "/v1/images/generations", b'{"cache": 7}', JSON)
+        self.assertEqual((reply.status, reply.json()["error"]["param"]), (400, "cache"))
+
     def test_an_alias_is_replaced_in_place(self):
         larder = self.start(rest="models: { picture: { provider: openai, model: gpt-image-1 } }")
         larder.request("POST", "/v1/images/generations", b'{ "n" : 1.0, "model":"picture" }', JSON)
@@ -180,6 +199,63 @@ class Replies(PassTest):
         self.assertEqual(got[0], b"data: one\n\n")
         self.assertEqual(response.read(), b"data: two\n\n")
         self.assertEqual(response.headers["content-type"], "text/event-stream")
+
+    def test_an_event_that_tells_an_error_is_masked(self):
+        said = json.dumps({"error": {"message": f"Incorrect API key provided: {OPENAI_KEY}"}}).encode()
+        first = b'id: 1\r\ndata: {"text": "an error, \\u0061"}\r\n\r\n: comment\n\n'
+        stream = first + b"data: " + said + b"\n\nevent: error\ndata: " + OPENAI_KEY.encode() + b"\n\ndata: [DONE]"
+
+        def answer(asked, handler):
+            if "whole" in asked.path:
+                return 200, {"content-type": "text/event-stream; charset=utf-8"}, stream
+            handler.begin_chunks("text/event-stream")
+            for at in range(0, len(stream), 7):
+                handler.send_chunk(stream[at:at + 7])
+            handler.wfile.write(b"0\r\n\r\n")
+
+        larder = self.start(answer)
+        for path in ("/v1/whole", "/v1/pieces"):
+            body = larder.request("POST", path, b"{}", JSON).body
+            self.assertNotIn(OPENAI_KEY.encode(), body)
+            self.assertTrue(body.startswith(first), body)
+            self.assertTrue(body.endswith(b"\n\ndata: [DONE]"), body)
+            self.assertIn(b"Incorrect API key provided: ", body)
+        self.assertNotIn(OPENAI_KEY, larder.text())
+
+    def test_an_event_larger_than_what_is_held_comes_as_it_is(self):
+        large = b"data: " + b"error" * (1 << 20) + b"\n\n"
+
+        def answer(asked, handler):
+            handler.begin_chunks("text/event-stream")
+            handler.send_chunk(large)
+            handler.send_chunk(b'data: {"error": "%s"}\n\n' % OPENAI_KEY.encode())
+            handler.wfile.write(b"0\r\n\r\n")
+
+        body = self.start(answer).request("POST", "/v1/images/edits", b"{}", JSON).body
+        self.assertEqual(body[:len(large)], large)
+        self.assertNotIn(OPENAI_KEY.encode(), body)
+        self.assertIn("larder_bytes_in_flight 0", self.larder.get("/metrics").body.decode())
+
+    def test_a_part_and_what_has_not_changed(self):
+        def answer(asked, handler):
+            fields = {"content-type": "application/octet-stream", "etag": '"v1"', "accept-ranges": "bytes",
+                      "last-modified": "Tue, 07 Jul 2026 07:07:07 GMT"}
+            if "if-none-match" in asked.headers:
+                return 304, {**fields, "content-length": "0"}, b""
+            return 206, {**fields, "content-range": "bytes 2-4/9"}, b"cde"
+
+        larder = self.start(answer)
+        part = larder.get("/v1/files/f/content", range="bytes=2-4", if_range='"v1"')
+        self.assertEqual((part.status, part.body, part.headers["content-range"]), (206, b"cde", "bytes 2-4/9"))
+        asked = self.provider.last.headers
+        self.assertEqual((asked["range"], asked["if-range"]), ("bytes=2-4", '"v1"'))
+        same = larder.get("/v1/files/f/content", if_none_match='"v1"', if_modified_since="Tue, 07 Jul 2026 07:07:07 GMT")
+        self.assertEqual((same.status, same.body, same.cache), (304, b"", "bypass"))
+        self.assertEqual(self.provider.last.headers["if-modified-since"], "Tue, 07 Jul 2026 07:07:07 GMT")
+        for reply in (part, same):
+            self.assertEqual((reply.headers["etag"], reply.headers["accept-ranges"]), ('"v1"', "bytes"))
+            self.assertEqual(reply.headers["last-modified"], "Tue, 07 Jul 2026 07:07:07 GMT")
+        self.assertEqual(larder.get("/v1/files/f/content").status, 206, "the connection is still of use")
 
     def test_a_stream_that_breaks_between_events_ends_with_an_error_event(self):
         def answer(asked, handler):
@@ -408,6 +484,7 @@ class Models(PassTest):
         self.assertIn({"id": "fast", "object": "model", "created": 0, "owned_by": "openai"}, models["data"])
         self.assertIn({"id": "llama3.2", "object": "model", "created": 0, "owned_by": "local"}, models["data"])
         self.assertIn("text-embedding-3-small", [model["id"] for model in models["data"]])
+        self.assertEqual([model["id"] for model in models["data"] if model["id"].startswith("ft:")], [])
         ids = []
         page = larder.get("/v1/models?limit=7", **ANTHROPIC).json()
         while True:

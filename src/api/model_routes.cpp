@@ -20,7 +20,8 @@ struct ListedModel {
     std::string alias_of; // empty: it is no alias
 };
 
-/// Aliases, then each provider's models: those that it lists, else those of the price file.
+/// Aliases, then each provider's models: those that it lists, else those of the price file, but for
+/// its rows that price what is fine-tuned: nobody can call those.
 std::vector<ListedModel> listed_models(const Catalog& catalog) {
     std::vector<ListedModel> models;
     for (const auto& [alias, target] : catalog.aliases) {
@@ -33,6 +34,7 @@ std::vector<ListedModel> listed_models(const Catalog& catalog) {
             names = catalog.prices.chat_models(provider.vendor);
             std::ranges::move(catalog.prices.models(provider.vendor, "embedding"),
                               std::back_inserter(names));
+            std::erase_if(names, [](const std::string& name) { return name.starts_with("ft:"); });
         }
         for (std::string& name : names)
             models.push_back({std::move(name), &provider, {}});

@@ -20,6 +20,7 @@ provider::Catalog make_catalog() {
     catalog.aliases["zoe"] = {.provider = "gone", .model = "claude-x"};
     EXPECT_TRUE(catalog.prices.load(R"({"models":{
         "anthropic/claude-x":{"mode":"chat","input":1,"output":2},
+        "anthropic/ft:claude-x":{"mode":"chat","input":1,"output":2},
         "anthropic/embed":{"mode":"embedding","input":1,"output":0},
         "anthropic/old":{"mode":"completion","input":1,"output":0}}})"));
     return catalog;

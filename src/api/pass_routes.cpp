@@ -3,6 +3,7 @@
 #include "api/model_routes.hpp"
 #include "api/stream_writer.hpp"
 #include "base/text.hpp"
+#include "gateway/pass_events.hpp"
 #include "gateway/provider_reply.hpp"
 
 #include <array>
@@ -13,6 +14,8 @@ namespace {
 
 /// What one reply holds of the body at a time, at most.
 constexpr std::size_t kBuffered = 64UL * 1024;
+constexpr int kNoContent = 204;
+constexpr int kNotModified = 304;
 
 /// While it lives, a client that leaves ends the call.
 class Watch {
@@ -34,17 +37,17 @@ bool ends_at_an_event(std::string_view tail) {
            tail.ends_with("\r\n\r\n");
 }
 
-void keep_tail(std::string& tail, std::string_view bytes) {
-    constexpr std::size_t kLongest = 4;
-    tail += bytes.substr(bytes.size() - std::min(bytes.size(), kLongest));
-    if (tail.size() > kLongest)
-        tail.erase(0, tail.size() - kLongest);
+/// Whether it is the client's to read as it came: not compressed.
+bool is_plain(const http::Fields& fields) {
+    const auto coding = fields.find("content-encoding");
+    return !coding || text::equals_ignoring_case(*coding, "identity");
 }
 
-/// The fields that say what the body is.
+/// The fields that say what the body is, which part of it, and of which version.
 http::OwnedFields body_fields(const http::Fields& fields) {
-    static constexpr std::array<std::string_view, 3> kNames{"content-type", "content-disposition",
-                                                            "content-encoding"};
+    static constexpr std::array<std::string_view, 7> kNames{
+        "content-type", "content-disposition", "content-encoding", "content-range",
+        "etag",         "last-modified",       "accept-ranges"};
     http::OwnedFields kept;
     for (const std::string_view name : kNames) {
         if (fields.count(name) > 0)
@@ -110,7 +113,8 @@ Task<void> PassRoutes::serve(Context& context) {
                                        .path = head.path,
                                        .query = head.query,
                                        .fields = head.fields,
-                                       .body = sending->body};
+                                       .body = sending->body,
+                                       .strips_cache = context.settings->gateway->compat.litellm};
     auto plan = context.route->endpoint == Endpoint::kCountTokens
                     ? gateway::plan_count(catalog, request)
                     : gateway::plan_pass(catalog, request);
@@ -164,50 +168,85 @@ Task<Result<void>> PassRoutes::forward(Context& context, provider::ProviderCall&
         co_return sent;
     sending.reset(); // a long reply holds no memory for what was asked
     const http::ResponseHead& head = call.head();
-    if (head.status < 200 || head.status >= 600 || (head.status >= 300 && head.status < 400))
+    const bool redirects = head.status >= 300 && head.status < 400 && head.status != kNotModified;
+    if (head.status < 200 || head.status >= 600 || redirects)
         co_return unreadable(provider, "its status is " + std::to_string(head.status));
     add_provider_lines(context.head_lines, gateway::kept_fields(head.fields, head.status),
                        context.style);
     if (head.status >= 400 && context.exchange.head().method != http::Method::kHead)
         co_return co_await relay_error(context, call, provider);
-    co_return co_await relay(context, call);
+    co_return co_await relay(context, call, provider);
 }
 
-Task<Result<void>> PassRoutes::relay(Context& context, provider::ProviderCall& call) {
-    constexpr int kNoContent = 204;
+Task<Result<void>> PassRoutes::relay(Context& context, provider::ProviderCall& call,
+                                     const provider::Provider& provider) {
     http::Exchange& exchange = context.exchange;
     const http::ResponseHead& head = call.head();
     BudgetShare share(parts_.budget);
     if (!share.grow(kBuffered))
         co_return fail(ErrorCode::kOverloaded, "too many bytes are in flight");
     std::string bytes;
-    if (head.status == kNoContent) {
+    if (head.status == kNoContent || head.status == kNotModified) {
         (void)co_await call.read(bytes); // to its end, so that the connection can be used again
-        co_await reply_with(context, http::Response{.status = kNoContent});
+        http::Response response{.status = head.status};
+        if (head.status == kNotModified)
+            response.fields = body_fields(head.fields);
+        co_await reply_with(context, std::move(response));
         co_return Result<void>();
     }
-    const auto length = length_of(head, exchange.head().method == http::Method::kHead);
-    const bool takes_events = // also one of ours
-        gateway::is_event_stream(head.fields.find("content-type").value_or("")) &&
-        head.fields.count("content-encoding") == 0 && !length;
+    const bool has_body = exchange.head().method != http::Method::kHead;
+    const auto length = length_of(head, !has_body);
+    if (has_body && is_plain(head.fields) &&
+        gateway::is_event_stream(head.fields.find("content-type").value_or("")))
+        co_return co_await relay_events(context, call, provider, length.has_value());
     auto begun = co_await exchange.begin_stream(head.status, body_fields(head.fields),
                                                 context.head_lines, length);
-    std::string tail;
     while (begun) {
         bytes.clear();
         const auto more = co_await call.read(bytes);
-        if (!more && takes_events && ends_at_an_event(tail) && !exchange.gone()) {
-            context.error_code = name_of(more.error().code);
-            (void)co_await exchange.write(
-                error_event(context.style, more.error(), context.request_id));
-            co_return co_await exchange.end_stream();
-        }
         if (!more)
             co_return std::unexpected(more.error());
         if (!*more)
             co_return co_await exchange.end_stream();
-        keep_tail(tail, bytes);
         begun = co_await exchange.write(bytes);
+    }
+    co_return begun;
+}
+
+/// Without a length: what hides a key changes it. `is_measured`: the provider told one.
+Task<Result<void>> PassRoutes::relay_events(Context& context, provider::ProviderCall& call,
+                                            const provider::Provider& provider, bool is_measured) {
+    http::Exchange& exchange = context.exchange;
+    gateway::PassEvents events(provider);
+    BudgetShare share(parts_.budget);
+    std::size_t counted = 0;
+    std::string bytes;
+    auto begun = co_await exchange.begin_stream(call.head().status, body_fields(call.head().fields),
+                                                context.head_lines, std::nullopt);
+    while (begun) {
+        bytes.clear();
+        const auto more = co_await call.read(bytes);
+        if (more && *more) {
+            events.feed(bytes);
+            const std::size_t held = events.held().size();
+            if (held > counted && !share.grow(held - counted))
+                co_return fail(ErrorCode::kOverloaded, "too many bytes are in flight");
+            counted = std::max(counted, held);
+            if (!bytes.empty())
+                begun = co_await exchange.write(bytes);
+            continue;
+        }
+        const bool is_between = ends_at_an_event(events.held());
+        bytes = events.finish();
+        if (!more && (is_measured || !is_between || exchange.gone()))
+            co_return std::unexpected(more.error());
+        if (!more) { // an event of ours can follow
+            context.error_code = name_of(more.error().code);
+            bytes += error_event(context.style, more.error(), context.request_id);
+        }
+        if (!bytes.empty())
+            (void)co_await exchange.write(bytes);
+        co_return co_await exchange.end_stream();
     }
     co_return begun;
 }
@@ -215,8 +254,7 @@ Task<Result<void>> PassRoutes::relay(Context& context, provider::ProviderCall& c
 Task<Result<void>> PassRoutes::relay_error(Context& context, provider::ProviderCall& call,
                                            const provider::Provider& provider) {
     const http::ResponseHead& head = call.head();
-    const auto coding = head.fields.find("content-encoding");
-    if (coding && !text::equals_ignoring_case(*coding, "identity"))
+    if (!is_plain(head.fields))
         co_return unreadable(provider, "an error that is compressed");
     const std::string content_type(head.fields.find("content-type").value_or("application/json"));
     const int status = head.status;

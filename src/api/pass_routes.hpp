@@ -40,7 +40,10 @@ private:
     Task<void> pass(Context& context, std::unique_ptr<Sending> sending);
     Task<Result<void>> forward(Context& context, provider::ProviderCall& call,
                                std::unique_ptr<Sending> sending);
-    Task<Result<void>> relay(Context& context, provider::ProviderCall& call);
+    Task<Result<void>> relay(Context& context, provider::ProviderCall& call,
+                             const provider::Provider& provider);
+    Task<Result<void>> relay_events(Context& context, provider::ProviderCall& call,
+                                    const provider::Provider& provider, bool is_measured);
     Task<Result<void>> relay_error(Context& context, provider::ProviderCall& call,
                                    const provider::Provider& provider);
     void record(const provider::ProviderCall& call, bool answered) const;

@@ -2,6 +2,7 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
+#include "gateway/compat.hpp"
 
 #include <algorithm>
 #include <array>
@@ -100,26 +101,48 @@ struct NamedModel {
     std::size_t end = 0;
 };
 
-Result<std::optional<NamedModel>> model_of_body(std::string_view body) {
+/// What a request says about itself in its body or path.
+struct Reading {
+    std::optional<NamedModel> model;
+    std::optional<std::string> stripped; // the body without what is ours
+};
+
+Result<json::Document> parse_body(std::string_view body) {
     constexpr std::uint32_t kMostValues = 500'000; // parsing stops the thread as long as it takes
     auto document = json::parse(body, {.nodes = kMostValues});
-    if (!document) {
+    if (!document)
         document.error().code = ErrorCode::kInvalidRequest;
-        return std::unexpected(std::move(document).error());
-    }
-    const auto model = document->root().find("model");
-    auto name = model ? model->as_string() : std::nullopt;
-    if (!name || name->empty())
-        return std::nullopt;
-    return NamedModel{*std::move(name), model->begin(), model->end()};
+    return document;
 }
 
-Result<std::optional<NamedModel>> find_model(const PassRequest& request) {
-    if (auto id = model_of_path(request.path))
-        return NamedModel{.name = *std::move(id)};
-    if (request.body.empty() || !is_json_type(request.fields.find("content-type").value_or("")))
-        return std::nullopt;
-    return model_of_body(request.body);
+Result<Reading> read_body(const PassRequest& request) {
+    Reading reading;
+    LARDER_TRY(auto document, parse_body(request.body));
+    if (request.strips_cache) {
+        Directives unused; // nothing is cached here
+        LARDER_TRY(reading.stripped, take_litellm_cache(document, std::chrono::hours(1), unused));
+        if (reading.stripped) {
+            LARDER_TRY(document, parse_body(*reading.stripped));
+        }
+    }
+    const auto model = document.root().find("model");
+    auto name = model ? model->as_string() : std::nullopt;
+    if (name && !name->empty())
+        reading.model = NamedModel{*std::move(name), model->begin(), model->end()};
+    return reading;
+}
+
+Result<Reading> read_request(const PassRequest& request) {
+    auto id = model_of_path(request.path);
+    const bool is_json =
+        !request.body.empty() && is_json_type(request.fields.find("content-type").value_or(""));
+    Reading reading;
+    if (is_json && (!id || request.strips_cache)) {
+        LARDER_TRY(reading, read_body(request));
+    }
+    if (id)
+        reading.model = NamedModel{.name = *std::move(id)};
+    return reading;
 }
 
 /// The provider that the client names; nullptr: none.
@@ -196,21 +219,35 @@ std::string path_below(const Provider& provider, const PassRequest& request,
     return path;
 }
 
-/// The client's fields that a provider gets: those of its own API.
+/// Whether a field is for this connection alone (RFC 9110, 7.6.1).
+bool is_of_connection(const http::Fields& fields, std::string_view name) {
+    const std::string named = fields.joined("connection");
+    return std::ranges::any_of(text::split(named, ','), [name](std::string_view one) {
+        return text::equals_ignoring_case(text::trim(one), name);
+    });
+}
+
+/// The client's fields that a provider gets: those of its own API, and those that ask for a part of
+/// something, for something newer, or for one thing once.
 http::OwnedFields fields_for(const Provider& provider, const http::Fields& fields) {
     static constexpr std::array<std::string_view, 3> kOpenAi{"openai-beta", "openai-organization",
                                                              "openai-project"};
     static constexpr std::array<std::string_view, 2> kAnthropic{"anthropic-beta",
                                                                 "anthropic-version"};
+    static constexpr std::array<std::string_view, 5> kAny{"range", "if-range", "if-none-match",
+                                                          "if-modified-since", "idempotency-key"};
     const bool anthropic = provider.dialect == Dialect::kAnthropicMessages;
     http::OwnedFields kept;
-    for (const std::string_view name :
-         anthropic ? std::span<const std::string_view>(kAnthropic) : kOpenAi) {
-        if (fields.count(name) > 0)
-            kept.emplace_back(name, fields.joined(name));
-    }
-    if (anthropic && fields.count("anthropic-version") == 0)
-        kept.emplace_back("anthropic-version", kAnthropicVersion);
+    const auto keep = [&](std::span<const std::string_view> names) {
+        for (const std::string_view name : names) {
+            if (fields.count(name) > 0 && !is_of_connection(fields, name))
+                kept.emplace_back(name, fields.joined(name));
+            else if (name == "anthropic-version")
+                kept.emplace_back(name, kAnthropicVersion);
+        }
+    };
+    keep(anthropic ? std::span<const std::string_view>(kAnthropic) : kOpenAi);
+    keep(kAny);
     return kept;
 }
 
@@ -222,15 +259,17 @@ std::string patched(std::string_view body, const NamedModel& model, std::string_
     return patch.apply(body);
 }
 
-PassPlan make_plan(provider::Target target, const PassRequest& request,
-                   const std::optional<NamedModel>& model) {
+PassPlan make_plan(provider::Target target, const PassRequest& request, Reading reading) {
     PassPlan plan{.provider = target.provider, .model = std::move(target.model)};
     plan.path = path_below(*plan.provider, request, plan.model);
     plan.fields = fields_for(*plan.provider, request.fields);
+    const auto& model = reading.model;
+    plan.body = std::move(reading.stripped);
     if (model && model->end > 0 && model->name != plan.model)
-        plan.body = patched(request.body, *model, plan.model);
+        plan.body = patched(plan.body ? *plan.body : request.body, *model, plan.model);
     plan.content_type = request.fields.find("content-type").value_or("");
-    plan.accept = request.fields.joined("accept");
+    if (!is_of_connection(request.fields, "accept"))
+        plan.accept = request.fields.joined("accept");
     if (plan.accept.empty())
         plan.accept = "*/*";
     plan.repeatable = request.method == "GET" || request.method == "HEAD";
@@ -246,17 +285,18 @@ Result<PassPlan> plan_pass(const Catalog& catalog, const PassRequest& request) {
         LARDER_CHECK(check_model(*id));
     else
         LARDER_CHECK(check_path(request.path));
-    LARDER_TRY(const auto model, find_model(request));
-    LARDER_TRY(auto target, choose(catalog, request, model));
+    LARDER_TRY(auto reading, read_request(request));
+    LARDER_TRY(auto target, choose(catalog, request, reading.model));
     if (target.provider->dialect == Dialect::kGemini)
-        return fail_field(model ? "model" : std::string(kProviderField),
+        return fail_field(reading.model ? "model" : std::string(kProviderField),
                           "the provider " + target.provider->name +
                               " speaks Gemini's API, which has no such path");
-    return make_plan(std::move(target), request, model);
+    return make_plan(std::move(target), request, std::move(reading));
 }
 
 Result<PassPlan> plan_count(const Catalog& catalog, const PassRequest& request) {
-    LARDER_TRY(const auto model, model_of_body(request.body));
+    LARDER_TRY(auto reading, read_body(request));
+    const auto& model = reading.model;
     if (!model)
         return fail_field("model", "model must be given: a string");
     LARDER_TRY(const Provider* const named, named_provider(catalog, request.fields));
@@ -265,7 +305,7 @@ Result<PassPlan> plan_count(const Catalog& catalog, const PassRequest& request) 
     if (target.provider->dialect != Dialect::kAnthropicMessages)
         return fail_field("model", "the provider of this model, " + target.provider->name +
                                        ", counts no tokens: Anthropic's API does");
-    PassPlan plan = make_plan(std::move(target), request, model);
+    PassPlan plan = make_plan(std::move(target), request, std::move(reading));
     plan.content_type = "application/json";
     plan.repeatable = true;
     return plan;

@@ -20,6 +20,7 @@ struct PassRequest {
     std::string_view query;
     const http::Fields& fields;
     std::string_view body;
+    bool strips_cache = false; // takes LiteLLM's `cache` out of a JSON body
 };
 
 /// What is sent, to whom.
@@ -37,8 +38,8 @@ struct PassPlan {
 /// The one that `x-larder-provider` names; else the one that takes the JSON body's `model`, or the
 /// model of a path `/v1/models/{id}`; else the first one of the API that the client speaks.
 /// kInvalidRequest for a path that another server could read as another path, a body that says JSON
-/// and is none, and a provider that isn't there; kModelNotFound; kNotFound: no provider of that
-/// API.
+/// and is none, a `cache` to be stripped that is malformed, and a provider that isn't there;
+/// kModelNotFound; kNotFound: no provider of that API.
 Result<PassPlan> plan_pass(const provider::Catalog& catalog, const PassRequest& request);
 
 /// The same for `/v1/messages/count_tokens`: by the body's model, of an Anthropic provider.

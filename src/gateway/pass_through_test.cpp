@@ -47,6 +47,7 @@ struct Asked {
     std::string body;
     std::vector<std::pair<std::string, std::string>> fields;
     std::string target; // empty: the path
+    bool strips_cache = false;
 
     [[nodiscard]] Result<PassPlan> plan(const provider::Catalog& catalog, bool counts) const {
         http::Fields views;
@@ -57,7 +58,8 @@ struct Asked {
                                   .path = path,
                                   .query = query,
                                   .fields = views,
-                                  .body = body};
+                                  .body = body,
+                                  .strips_cache = strips_cache};
         return counts ? plan_count(catalog, request) : plan_pass(catalog, request);
     }
 };
@@ -199,6 +201,53 @@ TEST_F(PassThrough, TakesOnlyFieldsOfTheProvidersApi) {
     ASSERT_TRUE(anthropic);
     EXPECT_EQ(anthropic->fields, (http::OwnedFields{{"anthropic-beta", "files"},
                                                     {"anthropic-version", "2023-06-01"}}));
+}
+
+TEST_F(PassThrough, TakesFieldsThatAskForAPartOrOnce) {
+    const http::OwnedFields all{{"range", "bytes=0-9"},
+                                {"if-range", "\"a\""},
+                                {"if-none-match", "\"a\", \"b\""},
+                                {"if-modified-since", "Tue, 07 Jul 2026 07:07:07 GMT"},
+                                {"idempotency-key", "once"}};
+    Asked asked{.fields = {all.begin(), all.end()}};
+    const auto planned = plan(asked);
+    ASSERT_TRUE(planned);
+    EXPECT_EQ(planned->fields, all);
+}
+
+TEST_F(PassThrough, TakesNoFieldThatIsForTheConnection) {
+    const auto planned = plan({.fields = {{"x-larder-provider", "anthropic"},
+                                          {"Connection", "keep-alive,Range"},
+                                          {"connection", " ANTHROPIC-version ,accept"},
+                                          {"range", "bytes=0-9"},
+                                          {"accept", "a/b"},
+                                          {"anthropic-version", "2099-01-01"},
+                                          {"idempotency-key", "once"}}});
+    ASSERT_TRUE(planned);
+    EXPECT_EQ(planned->fields, (http::OwnedFields{{"anthropic-version", "2023-06-01"},
+                                                  {"idempotency-key", "once"}}));
+    EXPECT_EQ(planned->accept, "*/*");
+}
+
+TEST_F(PassThrough, StripsLitellmsFieldWhereItIsToldTo) {
+    Asked asked{.body = R"({ "cache": {"ttl": 5}, "model" : "fast","n":1.0})", .fields = {json_}};
+    EXPECT_EQ(plan(asked)->body, R"({ "cache": {"ttl": 5}, "model" : "gpt-4o-mini","n":1.0})");
+    asked.strips_cache = true;
+    EXPECT_EQ(plan(asked)->body, R"({  "model" : "gpt-4o-mini","n":1.0})");
+    asked.body = R"({"model":"gpt-4o","cache":null})";
+    EXPECT_EQ(plan(asked)->body, R"({"model":"gpt-4o"})");
+    asked.path = "/v1/models/gpt-4o";
+    EXPECT_EQ(plan(asked)->body, R"({"model":"gpt-4o"})");
+    asked.body = R"({"model":"wise","cache":{"no-cache":true}})";
+    EXPECT_EQ(count(asked)->body, R"({"model":"claude-opus-4-1"})");
+    asked.body = R"({"n":1})";
+    EXPECT_EQ(plan(asked)->body, std::nullopt) << "the client's own bytes";
+    asked.body = R"({"cache":{"ttl":"x"}})";
+    const auto refused = plan(asked);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().field, "cache.ttl");
+    asked.fields = {{"content-type", "text/plain"}};
+    EXPECT_EQ(plan(asked)->body, std::nullopt) << "not said to be JSON";
 }
 
 TEST_F(PassThrough, IsRepeatableOnlyWhereItReads) {
