@@ -73,6 +73,19 @@ export async function within(milliseconds, condition, what) {
   }
 }
 
+/// Streams end as `wanted` does, { events, error } as readStream and visible give them, and are never answered from the cache:
+/// the provider is asked again. One that comes before the last call is over joins it.
+export async function failsAlike(watched, wanted, ask) {
+  const { calls } = await providerStats();
+  await within(2000, async () => {
+    const { events, error } = await readStream(ask());
+    assert.ok(error, "nothing was thrown");
+    assert.deepEqual({ events, error: visible(error) }, wanted);
+    assert.ok(["miss", "coalesced"].includes(watched.last().cache), watched.last().cache);
+    return (await providerStats()).calls > calls;
+  }, "the provider is asked again");
+}
+
 /// The counters of the recorded provider.
 export async function providerStats() {
   return (await fetch(`${settings.provider}/replay/stats`)).json();

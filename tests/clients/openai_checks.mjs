@@ -6,7 +6,7 @@ import OpenAI from "openai";
 import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
-import { KEY, collect, hit, missThenHit, plain, providerStats, readStream, runChecks, settings, visible, watch, within } from "./common.mjs";
+import { KEY, collect, failsAlike, hit, missThenHit, plain, providerStats, readStream, runChecks, settings, visible, watch, within } from "./common.mjs";
 import { ARGUMENTS, RECORD, TEXT, tools } from "./expected.mjs";
 import { foldChunks, stripped } from "./fold.mjs";
 
@@ -35,15 +35,6 @@ async function streamsFirst(body) {
   assert.deepEqual(await show(client.chat.completions.create({ ...body, ...withUsage })), first);
   assert.equal(watched.last().cache, "hit");
   return first;
-}
-
-/// A stream that shows the same events as `wanted` and then the same error, and that Larder doesn't answer by itself.
-async function failsAlike(wanted, promise) {
-  const before = (await providerStats()).calls;
-  const { events, error } = await readStream(promise);
-  assert.ok(error, "nothing was thrown");
-  assert.deepEqual({ events, error: visible(error) }, wanted);
-  assert.equal((await providerStats()).calls, before + 1);
 }
 
 const chat = {
@@ -143,7 +134,7 @@ const chat = {
       assert.equal(straight.error.constructor, OpenAI.APIError);
       assert.ok(straight.events.length > 1);
       const wanted = { ...straight, error: JSON.parse(JSON.stringify(visible(straight.error)).replaceAll(/sk-\w+/g, "***")) };
-      for (let time = 0; time < 2; time += 1) await failsAlike(wanted, client.chat.completions.create(ask(content, withUsage)));
+      for (let time = 0; time < 2; time += 1) await failsAlike(watched, wanted, () => client.chat.completions.create(ask(content, withUsage)));
     }
     const made = await readStream(client.chat.completions.create(ask("broken", { model: "openai/fault-error-event", stream: true })));
     assert.equal(made.error.constructor, OpenAI.APIError);

@@ -186,7 +186,12 @@ async function check(exchange) {
   if (!isUnreadable && (new Set(inputs).size === inputs.length || Number.isInteger(exchange.body.input[0]))) {
     assert.deepEqual(first.shown, straight.shown, "through Larder and straight from the provider");
   }
-  const second = await ask(client, exchange);
+  let second = await ask(client, exchange);
+  // After an error in a stream the call is over a moment later: who comes before joins it.
+  while (exchange.odd && second.outcome === "coalesced") {
+    assert.deepEqual(second.shown, first.shown, "the first and the joined one");
+    second = await ask(client, exchange);
+  }
   expectedCalls += exchange.keepable ? 2 : 3;
   assert.deepEqual(second.shown, first.shown, "the first and the second time");
   if (!exchange.keepable) {
