@@ -143,7 +143,7 @@ def measure_slow_reader(run, size):
     megabytes = 50 if size.rounds > 1 else 8
     provider = StreamProvider(run, events=megabytes * 100, interval_ms=0, event_bytes=10_000)
     larder = run.larder(provider.port)
-    read_slowly(larder.port, larder, 1)  # what a first stream of this size makes the allocator keep
+    stream_load(run, larder.port, streams=1, at_once=1, events=megabytes * 100, unique=run.unique(1))
     results = [read_slowly(larder.port, larder, 8 if size.rounds > 1 else 1) for _ in range(size.repeats)]
     run.stop(larder, provider)
     worst = max(results, key=lambda result: result["grownBytes"])

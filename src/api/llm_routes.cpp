@@ -304,9 +304,10 @@ Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end,
         co_return;
     }
     const bool saved = outcome == Outcome::kCoalesced || end.from_cache;
-    Result<std::string> body = form == ClientForm::kLlmPlain && end.answer
-                                   ? gateway::make_llm_reply(*end.entry, end.answer->text, saved)
-                                   : gateway::make_body(*end.entry, form, saved);
+    Result<std::string> body =
+        form == ClientForm::kLlmPlain && end.answer && end.answer->forgotten_bytes == 0
+            ? gateway::make_llm_reply(*end.entry, end.answer->text, saved)
+            : gateway::make_body(*end.entry, form, saved);
     if (!body) {
         co_await reply_error(context, body.error());
         co_return;

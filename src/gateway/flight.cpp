@@ -101,13 +101,12 @@ void Flight::begin_stream(http::OwnedFields fields) {
     wake(lock);
 }
 
-Result<void> Flight::append(Block block) {
-    const std::size_t bytes = block.raw.size() + block.text.size() + kBlockOverhead;
-    auto shared = std::make_shared<const Block>(std::move(block));
+Result<void> Flight::append(std::shared_ptr<const Block> block) {
+    const std::size_t bytes = block->raw.size() + block->text.size() + kBlockOverhead;
     std::unique_lock lock(mutex_);
     if (!share_.grow(bytes))
         return fail(ErrorCode::kOverloaded, "too many bytes are in flight");
-    blocks_.push_back(std::move(shared));
+    blocks_.push_back(std::move(block));
     bytes_ += bytes;
     held_bytes_ += bytes;
     if (bytes_ > joinable_bytes_)

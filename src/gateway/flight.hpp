@@ -93,7 +93,10 @@ public:
     void set_asked_here();
     void begin_stream(http::OwnedFields fields);
     /// kOverloaded when the memory budget is used up.
-    Result<void> append(Block block);
+    Result<void> append(std::shared_ptr<const Block> block);
+    Result<void> append(Block block) {
+        return append(std::make_shared<const Block>(std::move(block)));
+    }
     /// Returns when the slowest reader is close enough (only above `joinable_bytes`), or nobody is
     /// left.
     Task<void> wait_for_room();

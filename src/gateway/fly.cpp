@@ -65,7 +65,7 @@ Task<Result<void>> read_stream(provider::ProviderCall& call, Flight& flight, Mem
     end.answer = pump.answer();
     end.truncated = pump.is_truncated();
     end.terminated = pump.is_terminated();
-    end.entry = make_entry(prepared, clock.epoch_ms(), pump.take_all(), cache::PrimaryForm::kStream,
+    end.entry = make_entry(prepared, clock.epoch_ms(), pump.all(), cache::PrimaryForm::kStream,
                            &*end.answer);
     co_return Result<void>();
 }

@@ -52,7 +52,7 @@ Result<void> StreamPump::take(std::string raw) {
         return {}; // nothing after the answer's end is anybody's, but a vendor's second one
     events_.clear();
     LARDER_CHECK(decoder_.feed(raw, events_));
-    LARDER_CHECK(collect(raw));
+    LARDER_CHECK(collect(raw.size()));
     Block block;
     for (const http::SseEvent& event : events_) {
         auto text = reader_->read(event);
@@ -73,31 +73,41 @@ Result<void> StreamPump::take(std::string raw) {
     return show(std::move(block));
 }
 
+/// Keeps the block as long as the stream may become an entry.
 Result<void> StreamPump::show(Block block) {
     if (!std::exchange(begun_, true))
         flight_.begin_stream(std::move(fields_));
-    return flight_.append(std::move(block));
+    auto shared = std::make_shared<const Block>(std::move(block));
+    kept_bytes_ += shared->raw.size();
+    truncated_ = truncated_ || kept_bytes_ > prepared_.settings->cache.max_entry;
+    if (truncated_)
+        kept_ = {};
+    else
+        kept_.push_back(shared);
+    return flight_.append(std::move(shared));
 }
 
-/// Keeps the stream's bytes as long as they may become an entry, and counts what the reader puts
-/// together; of what is too large for an entry it need not know more than the end.
-Result<void> StreamPump::collect(const std::string& raw) {
-    constexpr std::size_t kForgetAfter = 256UL << 10;
-    if (!share_.grow(raw.size()))
+/// Counts what the reader puts together, and makes it forget: a long answer is read from its entry,
+/// and here nothing but its end and its figures is asked for.
+Result<void> StreamPump::collect(std::size_t bytes) {
+    constexpr std::size_t kForgetAfter = 128UL << 10;
+    if (!share_.grow(bytes))
         return fail(ErrorCode::kOverloaded, "too many bytes are in flight");
-    collected_ += raw.size();
-    if (!truncated_ && all_.size() + raw.size() <= prepared_.settings->cache.max_entry) {
-        all_ += raw;
-        return {};
-    }
-    truncated_ = true;
-    all_ = {};
+    collected_ += bytes;
     if (collected_ >= kForgetAfter) {
         reader_->forget_content();
         share_.shrink(collected_);
         collected_ = 0;
     }
     return {};
+}
+
+std::string StreamPump::all() const {
+    std::string all;
+    all.reserve(truncated_ ? 0 : kept_bytes_);
+    for (const auto& block : kept_)
+        all += block->raw;
+    return all;
 }
 
 /// In a stream that has begun, clients of the same API get the provider's own event, less its keys.

@@ -25,7 +25,7 @@ public:
 
     [[nodiscard]] const protocol::Answer& answer() const { return reader_->answer(); }
     /// Everything so far, unless it was too much to be kept.
-    std::string take_all() { return truncated_ ? std::string() : std::move(all_); }
+    [[nodiscard]] std::string all() const;
     [[nodiscard]] bool has_begun() const { return begun_; }
     [[nodiscard]] bool has_ended() const { return reader_->answer().ended; }
     [[nodiscard]] bool is_truncated() const { return truncated_; }
@@ -36,7 +36,7 @@ private:
     Result<void> take(std::string raw);
     Result<void> show(Block block);
     std::unexpected<Error> end_with_failure(const http::SseEvent& event, Error error);
-    Result<void> collect(const std::string& raw);
+    Result<void> collect(std::size_t bytes);
 
     Flight& flight_;
     BudgetShare share_;
@@ -48,7 +48,8 @@ private:
     std::vector<http::SseEvent> events_;
     std::string pending_;
     std::size_t scanned_ = 0; // of its first block: whole lines without an end
-    std::string all_;         // up to the largest entry
+    std::vector<std::shared_ptr<const Block>> kept_; // up to the largest entry
+    std::size_t kept_bytes_ = 0;
     bool truncated_ = false;
     bool terminated_ = false;
     bool begun_ = false;

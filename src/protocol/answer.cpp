@@ -132,12 +132,17 @@ Result<std::string> plain_to_stream(Dialect dialect, std::string_view plain_body
 }
 
 bool tells_failure(Dialect dialect, const http::SseEvent& event) {
-    if (dialect != Dialect::kOpenAiResponses || !event.data.contains("\"error\""))
+    constexpr std::string_view kName = "\"error\"";
+    const std::string_view data = event.data;
+    if (dialect != Dialect::kOpenAiResponses || !data.contains("\"response.") ||
+        !data.contains("\"status\""))
         return false;
-    return event.data.contains("\"response.failed\"") ||
-           event.data.contains("\"response.incomplete\"") ||
-           event.data.contains("\"response.cancelled\"") ||
-           event.data.contains("\"response.completed\"");
+    for (std::size_t at = data.find(kName); at != data.npos; at = data.find(kName, at + 1)) {
+        const std::size_t value = data.find_first_not_of(" \t\r\n:", at + kName.size());
+        if (value != data.npos && data[value] == '{')
+            return true;
+    }
+    return false;
 }
 
 std::unique_ptr<StreamReader> make_stream_reader(Dialect dialect) {

@@ -11,7 +11,8 @@ namespace {
 struct Block {
     std::int64_t index = 0;
     Tree members = Tree::object();
-    std::string input; // the JSON of a tool's input, as far as it has come
+    std::string input;   // the JSON of a tool's input, as far as it has come
+    bool is_cut = false; // some of the input was forgotten
 };
 
 std::unexpected<Error> unreadable(std::string_view reason) {
@@ -250,6 +251,7 @@ void AnthropicStreamReader::forget_content() {
         if (type != nullptr)
             rest.at("type") = *type;
         block.members = std::move(rest);
+        block.is_cut = block.is_cut || !block.input.empty();
         block.input = {};
     }
 }
@@ -259,7 +261,7 @@ void AnthropicStreamReader::end() {
     if (is_late_)
         answer_.finish = worse_of(answer_.finish, Finish::kUnknown);
     for (Block& block : blocks_) {
-        if (block.input.empty())
+        if (block.input.empty() || block.is_cut)
             continue;
         if (json::parse(block.input))
             block.members.at("input") = Tree::raw(block.input);

@@ -160,7 +160,8 @@ std::string_view bypass_reason_of_model(std::string_view model) {
 }
 
 bool may_be_kept(const Answer& answer, const Call& call) {
-    if (!answer.ended || (answer.text.empty() && !answer.has_tool_call))
+    const bool is_silent = answer.text.empty() && answer.forgotten_bytes == 0;
+    if (!answer.ended || (is_silent && !answer.has_tool_call))
         return false;
     return answer.finish == Finish::kWhole ||
            (answer.finish == Finish::kBounded && call.bounds_output);

@@ -145,8 +145,10 @@ Result<std::string> ResponsesStreamReader::end(Cursor root) {
     LARDER_TRY(Answer whole, read_responses_answer(Cursor(*document)));
     // Text that came in no delta is given now; text that the response lacks makes it no whole one.
     std::string rest;
-    if (whole.text.starts_with(answer_.text))
-        rest = whole.text.substr(answer_.text.size());
+    const bool has_forgotten = answer_.forgotten_bytes > 0;
+    if (has_forgotten ? whole.text.size() >= answer_.forgotten_bytes + answer_.text.size()
+                      : whole.text.starts_with(answer_.text))
+        rest = whole.text.substr(answer_.forgotten_bytes + answer_.text.size());
     else
         whole.finish = worse_of(whole.finish, Finish::kUnknown);
     answer_ = std::move(whole);

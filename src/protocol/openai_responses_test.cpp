@@ -301,6 +301,19 @@ TEST(ResponsesStream, FailsWithTheProvidersWordsMasked) {
     }
 }
 
+TEST(ResponsesStream, TellsAFailureOnlyWhereThereIsAnError) {
+    const auto tells = [](std::string_view error) {
+        return tells_failure(
+            kDialect, {.name = {},
+                       .data = R"({"type":"response.completed","response":{"status":"x","error":)" +
+                               std::string(error) + "}}"});
+    };
+    EXPECT_FALSE(tells("null"));
+    EXPECT_FALSE(tells(R"(null,"output":[{"text":"\"error\": {}"}])"));
+    EXPECT_TRUE(tells(R"({"message":"m"})"));
+    EXPECT_TRUE(tells(R"( {})"));
+}
+
 TEST(ResponsesStream, EndsWithAFailedOrCancelledResponseWhichIsNoAnswerToKeep) {
     for (const std::string status : {"failed", "cancelled"}) {
         Stream stream;
