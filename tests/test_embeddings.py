@@ -138,17 +138,17 @@ limits: {{ llm: {{ max: 0 }}, standard: {{ max: 0 }} }}
         body = self.check(self.embed(["a", "b"]), ["a", "b"], "miss", 1)
         self.assertEqual([type(datum["embedding"]) for datum in body["data"]], [list, list])
 
-    def test_base64_that_is_no_float32_is_passed_on_and_never_kept(self):
+    def test_base64_that_is_no_float32_is_kept_for_who_asks_for_base64_only(self):
         for text in ("AADAfw==", "AQID"):  # no number; three bytes
             with self.subTest(text=text):
                 self.provider.body = answer
                 self.embed([f"{text} 1"])
                 self.provider.body = lambda asked, text=text: {**answer(asked), "data": [
                     {"object": "embedding", "index": 0, "embedding": text}]}
-                for _ in range(2):
+                for cache, elements in (("miss", "1/2"), ("hit", "2/2")):
                     reply = self.embed([f"{text} 1", f"{text} 2"], encoding_format="base64")
                     self.assertEqual((reply.status, reply.cache, reply.headers["x-larder-cache-elements"]),
-                                     (200, "miss", "1/2"), reply)
+                                     (200, cache, elements), reply)
                     self.assertEqual(reply.json()["data"][1]["embedding"], text)
                 self.provider.body = answer
                 self.check(self.embed([f"{text} 2"]), [f"{text} 2"], "miss", 0)

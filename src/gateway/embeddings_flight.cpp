@@ -18,24 +18,6 @@ llm::Usage usage_of(const Prepared& prepared, const protocol::EmbeddingsAnswer& 
     return {.input = llm::estimate_tokens(prepared.call.prompt_bytes)};
 }
 
-/// Whether the base64 of a vector is that of float32, each a number. Any other can't be shown to
-/// who asks for numbers.
-bool is_float32(const cache::Entry& entry) {
-    const auto kept = protocol::read_kept_vector(entry.body);
-    if (!kept)
-        return false;
-    const std::size_t end = kept->vector.size() - 2;
-    const std::size_t begin = kept->vector.rfind('"', end - 1) + 1;
-    const auto bytes = text::from_base64(kept->vector.substr(begin, end - begin));
-    if (!bytes || bytes->empty() || bytes->size() % 4 != 0)
-        return false;
-    for (std::size_t at = 0; at < bytes->size(); at += 4) { // all bits of the exponent set: none
-        if (((*bytes)[at + 3] & 0x7F) == 0x7F && ((*bytes)[at + 2] & 0x80) != 0)
-            return false;
-    }
-    return true;
-}
-
 std::vector<cache::EntryPtr> make_entries(const Prepared& prepared, std::int64_t now_ms,
                                           const protocol::EmbeddingsAnswer& read) {
     const std::uint64_t id = random_u64();
@@ -99,8 +81,6 @@ void Gateway::keep_vectors(const Prepared& prepared, const FlightEnd& end) {
         const bool is_overtaken = kept && kept->asked_ms > prepared.looked_up_ms;
         if (entry->body.size() > prepared.settings->cache.max_entry || !is_current(*entry) ||
             is_overtaken)
-            continue;
-        if (prepared.vectors->form == protocol::VectorForm::kBase64 && !is_float32(*entry))
             continue;
         entry->confirmed_ms = parts_.clock.epoch_ms();
         parts_.memory.put(one.key, entry);
