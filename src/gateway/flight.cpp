@@ -11,7 +11,7 @@ namespace larder::gateway {
 namespace {
 
 constexpr std::size_t kReaderWindow =
-    1ULL << 20; // how far the slowest reader of an oversized stream may lag
+    256ULL << 10; // how far the slowest reader of an oversized stream may lag
 /// How long a slow reader may hold up those who have read everything.
 constexpr std::chrono::seconds kPatience{2};
 constexpr std::size_t kBlockOverhead = 128; // bookkeeping of one block
