@@ -102,7 +102,8 @@ TEST(ManyMembers, AreMergedInTimeThatGrowsWithThem) {
     const auto reader = make_stream_reader(Dialect::kOpenAiChat);
     for (int i = 0; i < 3; ++i)
         ASSERT_TRUE(reader->read({.name = {}, .data = chunk}));
-    const auto document = json::parse(reader->to_plain());
+    const std::string plain = reader->to_plain();
+    const auto document = json::parse(plain);
     ASSERT_TRUE(document);
     EXPECT_EQ(document->root().find("m59999")->as_int(), 59'999);
 }
