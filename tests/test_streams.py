@@ -5,7 +5,7 @@ import socket
 import threading
 import unittest
 
-from harness import LarderTest, Stream, parse_events
+from harness import LarderTest, Stream, parse_events, request, wait_until
 
 
 class PacedProvider(contextlib.AbstractContextManager):
@@ -69,16 +69,20 @@ SSE = [("Content-Type", "text/event-stream")]
 
 
 class Streams(LarderTest):
-    def start(self, provider, keep_alive="15s"):
+    def start(self, provider, keep_alive="15s", more="retries: 2"):
         self.enterContext(provider)
         return self.start_larder(
             f"server: {{ listen: 127.0.0.1:0, stream_keep_alive: {keep_alive} }}\nproviders:\n"
-            f"  openai: {{ api: openai, api_key: sk-test, base_url: \"http://{provider.address}/v1\" }}\n"
+            f"  openai: {{ api: openai, api_key: sk-test, base_url: \"http://{provider.address}/v1\", {more} }}\n"
             "limits: { llm: { max: 0 }, standard: { max: 0 } }\nstore: { kind: memory }\n")
 
-    def ask(self, larder, prompt="Hi", path="/v1/chat/completions", **members):
-        stream = Stream(larder.address, path, {"model": "gpt-4o", "stream": True, "max_tokens": 9, "messages": [
-            {"role": "user", "content": prompt}], **members})
+    @staticmethod
+    def body(**members):
+        return {"model": "gpt-4o", "stream": True, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}],
+                **members}
+
+    def ask(self, larder, path="/v1/chat/completions", **members):
+        stream = Stream(larder.address, path, self.body(**members))
         self.addCleanup(stream.close)
         return stream
 
@@ -129,7 +133,35 @@ class Streams(LarderTest):
         stream.read_until(": keep-alive")
         provider.step(3)
         events = parse_events(stream.read_all())
-        self.assertIn("error", json.loads(events[-1][1]))
+        self.assertEqual(json.loads(events[-1][1]), {"error": {"message": "no"}})
+
+    def test_a_late_refusal_keeps_its_words_and_class_across_protocols(self):
+        provider = PacedProvider([("Content-Type", "application/json")], [b'{"error":{"message":"no more today"}}'],
+                                 "429 Too Many Requests")
+        larder = self.start(provider, keep_alive="200ms", more="retries: 0")
+        stream = self.ask(larder, path="/v1/messages")
+        stream.start()
+        stream.read_until(": keep-alive")
+        provider.step(3)
+        name, data = parse_events(stream.read_all())[-1]
+        self.assertEqual((name, json.loads(data)["error"]["type"]), ("error", "rate_limit_error"))
+        self.assertIn("no more today", data)
+
+    def test_a_stale_answer_stands_in_for_a_provider_that_fails_behind_comments(self):
+        provider = PacedProvider(SSE, WHOLE)
+        larder = self.start(provider, keep_alive="200ms", more="retries: 0, first_byte_timeout: 1s")
+        first = Stream(larder.address, "/v1/chat/completions", self.body(), {"x-larder-ttl": "1"})
+        self.addCleanup(first.close)
+        provider.step(6)
+        first.start()
+        first.read_all()
+        wait_until(lambda: request(larder.address, "POST", "/v1/chat/completions", {**self.body(), "stream": False},
+                                   {"cache-control": "only-if-cached"}).status == 504, "it is stale")
+        late = Stream(larder.address, "/v1/chat/completions", self.body())
+        self.addCleanup(late.close)
+        late.start()
+        late.read_until(": keep-alive")
+        self.assertTrue(late.read_all().endswith(b"".join(WHOLE)))
 
     def test_without_comments_a_refusal_keeps_its_status(self):
         provider = PacedProvider([("Content-Type", "application/json")], [b'{"error":{"message":"no"}}'], "400 Bad Request")

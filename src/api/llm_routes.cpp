@@ -262,6 +262,13 @@ Task<void> LlmRoutes::end_following(Context& context, StreamWriter& writer,
         co_await reply_end(context, end, following.form, following.outcome, std::move(stale));
         co_return;
     }
+    if (stale && is_failure(end) && !writer.has_told()) {
+        if (const auto kept = gateway_.form_of(*stale, following.form)) {
+            gateway_.record(Outcome::kStale, *stale->entry);
+            co_await context.exchange.write((*kept)->body);
+            co_return;
+        }
+    }
     if (end.error) {
         context.error_code = name_of(end.error->code);
         if (!writer.has_failed())

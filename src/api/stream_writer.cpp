@@ -136,12 +136,14 @@ Task<void> StreamWriter::finish(const gateway::FlightEnd& end, bool saved) {
         co_await context_.exchange.write(out);
 }
 
-/// Ends a stream that has shown nothing but comments: with the whole answer, or as an error.
+/// Ends a stream that has shown nothing but comments: with the whole answer, or with the provider's
+/// refusal as an error.
 Task<void> StreamWriter::write_whole(const gateway::FlightEnd& end, bool saved) {
     if (!end.entry) {
-        co_await fail_with(
-            {.code = ErrorCode::kProviderRejected,
-             .message = "the provider refused with status " + std::to_string(end.provider_status)});
+        context_.error_code = name_of(ErrorCode::kProviderRejected);
+        co_await context_.exchange.write(
+            provider_error_event(context_.style, gateway::is_native(form_), end.provider_status,
+                                 end.provider_body, context_.provider, context_.request_id));
         co_return;
     }
     const auto body = gateway::make_body(*end.entry, form_, saved);

@@ -32,6 +32,8 @@ public:
     Task<void> fail_with(const Error& error);
 
     [[nodiscard]] bool has_begun() const { return begun_; }
+    /// Whether the client has got anything but comments.
+    [[nodiscard]] bool has_told() const { return told_; }
     /// Whether the client has got the provider's own error event.
     [[nodiscard]] bool has_failed() const { return failed_; }
 
