@@ -1,5 +1,6 @@
 #include "api/embedding_routes.hpp"
 
+#include "api/json_response.hpp"
 #include "api/llm_routes.hpp"
 #include "api/stream_writer.hpp"
 #include "base/hash.hpp"
@@ -39,13 +40,6 @@ Task<std::shared_ptr<const FlightEnd>> follow(http::Exchange& exchange,
     }
     exchange.watch_gone(nullptr);
     co_return exchange.gone() ? nullptr : std::move(news.end);
-}
-
-http::Response json_response(std::string body) {
-    http::Response response;
-    response.fields.emplace_back("Content-Type", "application/json");
-    response.body = std::move(body);
-    return response;
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "api/errors.hpp"
 
+#include "api/json_response.hpp"
 #include "base/json.hpp"
 #include "http/sse.hpp"
 
@@ -118,14 +119,6 @@ std::string anthropic_body(const Error& error, std::string_view type, std::strin
     return body += '}';
 }
 
-http::Response json_response(int status, std::string body) {
-    http::Response response;
-    response.status = status;
-    response.fields.emplace_back("Content-Type", "application/json");
-    response.body = std::move(body);
-    return response;
-}
-
 /// The provider's own words, wherever its shape has them.
 std::string provider_message(std::string_view body) {
     const auto document = json::parse(body);
@@ -237,7 +230,7 @@ std::string error_body(Style style, const Error& error, std::string_view request
 }
 
 http::Response error_response(Style style, const Error& error, std::string_view request_id) {
-    http::Response response = json_response(status_of(error), error_body(style, error, request_id));
+    http::Response response = json_response(error_body(style, error, request_id), status_of(error));
     if (error.code == ErrorCode::kProviderOverloaded || error.code == ErrorCode::kOverloaded)
         response.fields.emplace_back("Retry-After", "1");
     if (error.code == ErrorCode::kUnauthorized)
@@ -249,13 +242,13 @@ http::Response rate_limited_response(Style style, std::string_view message,
                                      std::int64_t retry_after_s, std::string_view request_id) {
     const Error error{.code = ErrorCode::kRateLimited, .message = std::string(message)};
     if (style != Style::kLlm)
-        return json_response(429, error_body(style, error, request_id));
+        return json_response(error_body(style, error, request_id), 429);
     std::string body = "{";
     add_text(body, "error", message);
     body += ",\"retryAfter\":" + std::to_string(retry_after_s) + ',';
     add_text(body, "code", "rate_limited");
     add_text(body += ',', "requestId", request_id);
-    return json_response(429, body += '}');
+    return json_response(body += '}', 429);
 }
 
 http::Response provider_error_response(Style style, bool same_api, int status,
@@ -274,12 +267,12 @@ http::Response provider_error_response(Style style, bool same_api, int status,
                 .message = "provider " + std::string(provider) + " answered " +
                            std::to_string(status) + (said.empty() ? "" : ": " + said)};
     if (style == Style::kAnthropic)
-        return json_response(status, anthropic_body(error, anthropic_type_of(status), request_id));
+        return json_response(anthropic_body(error, anthropic_type_of(status), request_id), status);
     if (style != Style::kLlm)
-        return json_response(status, openai_body(error, openai_type_of(status)));
+        return json_response(openai_body(error, openai_type_of(status)), status);
     if (status == 429)
         error.detail = "provider_rate_limited";
-    return json_response(status_under_llm(status), error_body(style, error, request_id));
+    return json_response(error_body(style, error, request_id), status_under_llm(status));
 }
 
 std::string error_event(Style style, const Error& error, std::string_view request_id) {

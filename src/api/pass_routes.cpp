@@ -1,5 +1,6 @@
 #include "api/pass_routes.hpp"
 
+#include "api/json_response.hpp"
 #include "api/model_routes.hpp"
 #include "api/stream_writer.hpp"
 #include "base/text.hpp"
@@ -76,13 +77,6 @@ std::unexpected<Error> unreadable(const provider::Provider& provider, const std:
                 "provider " + provider.name + " answered what can't be passed on: " + why);
 }
 
-http::Response json_reply(std::string body) {
-    http::Response response;
-    response.fields.emplace_back("Content-Type", "application/json");
-    response.body = std::move(body);
-    return response;
-}
-
 } // namespace
 
 PassRoutes::PassRoutes(Parts parts) : parts_(std::move(parts)) {
@@ -97,7 +91,7 @@ Task<void> PassRoutes::serve(Context& context) {
     if (only_reads && head.fields.count("x-larder-provider") == 0) {
         const auto id = gateway::model_of_path(head.path);
         if (auto shown = id ? local_model(catalog, *id, context.style) : std::nullopt) {
-            co_await reply_with(context, json_reply(*std::move(shown)));
+            co_await reply_with(context, json_response(*std::move(shown)));
             co_return;
         }
     }
