@@ -1,5 +1,6 @@
 // Batches of inputs: which share an entry, what is asked for, and answers put together.
 #include "gateway/embeddings.hpp"
+#include "testing/gateway_parts.hpp"
 
 #include <gtest/gtest.h>
 
@@ -26,23 +27,7 @@ Task<void> fly(Gateway& gateway, EmbeddingsBatch& batch, Executor executor,
     ended.set_value(std::move(news.end));
 }
 
-struct EmbeddingsTest : testing::Test {
-    async::Runtime runtime{1};
-    ManualClock clock;
-    cache::MemoryStore memory{1 << 20};
-    PurgeTable purges;
-    FillEpochs epochs;
-    ledger::Ledger ledger{nullptr};
-    MemoryBudget budget{1 << 20};
-    Gateway gateway{{.runtime = runtime,
-                     .clock = clock,
-                     .memory = memory,
-                     .purges = purges,
-                     .epochs = epochs,
-                     .ledger = ledger,
-                     .budget = budget,
-                     .proxy = {}}};
-    std::shared_ptr<Settings> settings = std::make_shared<Settings>();
+struct EmbeddingsTest : larder::testing::GatewayTest {
 
     EmbeddingsTest() {
         settings->catalog.providers = {{.name = "openai",

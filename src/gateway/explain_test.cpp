@@ -1,5 +1,6 @@
 // What explains a key: its parts, and where two keys differ; values as hashes only.
 #include "gateway/explain.hpp"
+#include "testing/gateway_parts.hpp"
 
 #include <gtest/gtest.h>
 
@@ -36,23 +37,7 @@ Rows rows_of(std::string_view first, std::string_view second) {
     return rows;
 }
 
-struct ExplainTest : testing::Test {
-    async::Runtime runtime{1};
-    ManualClock clock;
-    cache::MemoryStore memory{1 << 20};
-    PurgeTable purges;
-    FillEpochs epochs;
-    ledger::Ledger ledger{nullptr};
-    MemoryBudget budget{1 << 20};
-    Gateway gateway{{.runtime = runtime,
-                     .clock = clock,
-                     .memory = memory,
-                     .purges = purges,
-                     .epochs = epochs,
-                     .ledger = ledger,
-                     .budget = budget,
-                     .proxy = {}}};
-    std::shared_ptr<Settings> settings = std::make_shared<Settings>();
+struct ExplainTest : larder::testing::GatewayTest {
     KeyContents contents;
 
     ExplainTest() {

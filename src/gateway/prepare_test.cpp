@@ -1,5 +1,6 @@
 // From requests to keys: what shares an entry and what must not, and which rules apply.
 #include "gateway/gateway.hpp"
+#include "testing/gateway_parts.hpp"
 
 #include <gtest/gtest.h>
 
@@ -27,23 +28,8 @@ std::shared_ptr<Settings> make_settings() {
     return settings;
 }
 
-struct PrepareTest : testing::Test {
-    async::Runtime runtime{1};
-    ManualClock clock;
-    cache::MemoryStore memory{1 << 20};
-    PurgeTable purges;
-    FillEpochs epochs;
-    ledger::Ledger ledger{nullptr};
-    MemoryBudget budget{1 << 20};
-    Gateway gateway{{.runtime = runtime,
-                     .clock = clock,
-                     .memory = memory,
-                     .purges = purges,
-                     .epochs = epochs,
-                     .ledger = ledger,
-                     .budget = budget,
-                     .proxy = {}}};
-    std::shared_ptr<Settings> settings = make_settings();
+struct PrepareTest : larder::testing::GatewayTest {
+    PrepareTest() { settings = make_settings(); }
 
     static Inquiry chat(std::string_view body) {
         return {.dialect = Dialect::kOpenAiChat, .body = body, .name_space = "web", .user = "ann"};
