@@ -93,7 +93,7 @@ TEST(ForgottenContent, LeavesTheEndAndTheFiguresKnown) {
     }
 }
 
-TEST(ManyMembers, AreMergedInTimeThatGrowsWithThem) {
+TEST(ManyMembers, AreAllMergedAndFoundAgain) {
     std::string members;
     for (int i = 0; i < 60'000; ++i)
         members += ",\"m" + std::to_string(i) + "\":" + std::to_string(i);
