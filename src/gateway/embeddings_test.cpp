@@ -103,10 +103,16 @@ TEST_F(EmbeddingsTest, KeysDifferByNamespaceVariantAndModel) {
 TEST_F(EmbeddingsTest, NothingIsSharedUnderNoStoreOrARuleThatSaysSo) {
     Inquiry apart = inquiry(R"({"model":"openai/e","input":["a","a"]})");
     apart.directives.no_store = true;
-    EXPECT_TRUE(prepare(apart)->elements.empty());
+    const auto unshared = prepare(apart);
+    ASSERT_TRUE(unshared);
+    EXPECT_TRUE(unshared->elements.empty());
     settings->cache.rules = {{.api = "openai", .model = "e*", .mode = RuleMode::kOff}};
-    EXPECT_FALSE(prepare(inquiry(R"({"model":"openai/e","input":"a"})"))->prepared.may_join);
-    EXPECT_TRUE(prepare(inquiry(R"({"model":"openai/f","input":"a"})"))->prepared.may_join);
+    const auto ruled_out = prepare(inquiry(R"({"model":"openai/e","input":"a"})"));
+    ASSERT_TRUE(ruled_out);
+    EXPECT_FALSE(ruled_out->prepared.may_join);
+    const auto other = prepare(inquiry(R"({"model":"openai/f","input":"a"})"));
+    ASSERT_TRUE(other);
+    EXPECT_TRUE(other->prepared.may_join);
 }
 
 TEST_F(EmbeddingsTest, AProviderOfAnotherApiIsRefusedByItsModel) {
