@@ -22,6 +22,7 @@ HOMES = [
     (r"openssl/", ["src/base/", "src/net/tls"]),
     (r"sqlite3\.h", ["src/sql/"]),
     (r"zstd\.h", ["src/cache/"]),
+    (r"re2/", ["src/schema/pattern"]),
     (r"yaml-cpp/", ["src/app/config", "src/app/yaml"]),
     (r"simdjson", ["src/base/json"]),
     (r"boost/asio/", ["src/async/", "src/net/", "src/http/", "src/redis/", "src/cache/", "src/limit/",

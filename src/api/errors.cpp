@@ -33,6 +33,8 @@ constexpr std::array kTable{
     Row{ErrorCode::kTooLarge, 413, "body_too_large", "invalid_request_error", "request_too_large"},
     Row{ErrorCode::kHeadTooLarge, 431, "head_too_large", "invalid_request_error",
         "invalid_request_error"},
+    Row{ErrorCode::kUnprocessable, 422, "unprocessable", "invalid_request_error",
+        "invalid_request_error"},
     Row{ErrorCode::kUnsupportedMedia, 415, "unsupported_media_type", "invalid_request_error",
         "invalid_request_error"},
     Row{ErrorCode::kRateLimited, 429, "rate_limited", "requests", "rate_limit_error"},

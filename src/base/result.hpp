@@ -37,6 +37,7 @@ enum class ErrorCode : std::uint8_t {
     kOverloaded,           // we are out of memory budget, or stopping
     kStore,                // the store failed
     kInternal,             // a bug
+    kUnprocessable,        // understood, and can't be done
 };
 
 /// An expected failure. `message` is for the caller; it never carries a key or a prompt.

@@ -174,11 +174,27 @@ Result<Target> resolve_at(const Catalog& catalog, const Provider& provider, std:
     return Target{.provider = &provider, .model = std::string(model)};
 }
 
+/// Who is asked first by a route's own order; routes make no circle.
+Result<Target> resolve_first(const Catalog& catalog, const Route& route) {
+    const RouteTarget& first = route.targets.front();
+    if (!first.route.empty())
+        return catalog.resolve({}, first.route);
+    return Target{.provider = catalog.find(first.provider),
+                  .model = first.model,
+                  .deployment = first.deployment,
+                  .retries = {}};
+}
+
 } // namespace
 
 const Provider* Catalog::find(std::string_view name) const {
     const auto found = std::ranges::find(providers, name, &Provider::name);
     return found == providers.end() ? nullptr : &*found;
+}
+
+const Route* Catalog::find_route(std::string_view name) const {
+    const auto found = std::ranges::find(routes, name, &Route::name);
+    return found == routes.end() ? nullptr : &*found;
 }
 
 std::string Catalog::names() const {
@@ -197,6 +213,8 @@ Result<Target> Catalog::resolve(std::string_view provider, std::string_view mode
     }
     if (model.empty())
         return resolve_without_model(*this);
+    if (const Route* route = find_route(model))
+        return resolve_first(*this, *route);
     if (const std::size_t slash = model.find('/');
         slash != std::string_view::npos && slash + 1 < model.size())
         if (const Provider* named = find(model.substr(0, slash)))

@@ -1,0 +1,55 @@
+// How the models at providers are doing, for those who choose between them: time to first byte as a
+// peak-sensitive moving average, calls under way, and until when one is left alone. Any thread;
+// never suspends. It outlives a reload of the configuration.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+namespace larder::provider {
+
+/// Of one model at one provider. Streams and plain answers are measured apart: the first byte of a
+/// plain answer is its last one, too. Times are steady microseconds.
+class TargetHealth {
+public:
+    /// A call goes out; followed by `ended`.
+    void began();
+    void ended();
+    /// The first byte came after `took_us`. A slower one counts at once, a faster one by and by
+    /// (peak EWMA; half of the old value is forgotten in about 2 s).
+    void observe(bool stream, std::int64_t took_us, std::int64_t now_us);
+    /// What the next call would cost: the average, decayed since its last sample, times the calls
+    /// under way and one. 0 when nothing is known and nothing is under way.
+    [[nodiscard]] double cost(bool stream, std::int64_t now_us) const;
+    /// It asked to be left alone (429 with Retry-After).
+    void cool(std::int64_t until_us);
+    [[nodiscard]] bool is_cooling(std::int64_t now_us) const;
+
+private:
+    struct Average {
+        double value_us = 0;
+        std::int64_t at_us = 0; // 0: nothing is known
+    };
+    mutable std::mutex mutex_; // guards averages_
+    std::array<Average, 2> averages_;
+    std::atomic<std::int64_t> cool_until_us_{0};
+    std::atomic<int> pending_{0};
+};
+
+/// By provider and model. Bounded: beyond 4,096 the table is begun anew.
+class HealthTable {
+public:
+    std::shared_ptr<TargetHealth> of(std::string_view provider, std::string_view model);
+
+private:
+    std::mutex mutex_;
+    std::map<std::string, std::shared_ptr<TargetHealth>, std::less<>> targets_;
+};
+
+} // namespace larder::provider
