@@ -1,10 +1,17 @@
+// When a provider's circuit breaker opens and closes.
 #include "provider/breaker.hpp"
+
+#include <algorithm>
 
 namespace larder::provider {
 namespace {
 
 std::int64_t us(std::chrono::milliseconds time) {
     return time.count() * 1000;
+}
+
+std::int64_t tenth_number(const Breaker& rule, std::int64_t now_us) {
+    return std::max<std::int64_t>(now_us, 0) / std::max<std::int64_t>(us(rule.window) / 10, 1);
 }
 
 } // namespace
@@ -32,27 +39,77 @@ bool CircuitBreaker::try_pass(const Breaker& rule, std::int64_t now_us) {
     return true;
 }
 
-void CircuitBreaker::succeeded() {
+bool CircuitBreaker::is_passing(std::int64_t now_us) const {
     const std::lock_guard lock(mutex_);
-    if (state_ == State::kOpen || (state_ == State::kClosed && failures_.empty()))
-        return; // while it is open only a probe decides, not a call from before
-    if (state_ != State::kClosed)
+    switch (state_) {
+    case State::kClosed:
+        return true;
+    case State::kOpen:
+        return now_us >= probe_at_us_;
+    case State::kHalfOpen:
+        return !probing_ || now_us >= probe_at_us_;
+    }
+    return true;
+}
+
+void CircuitBreaker::succeeded(const Breaker& rule, std::int64_t now_us) {
+    const std::lock_guard lock(mutex_);
+    if (state_ == State::kOpen)
+        return; // only a probe decides, not a call from before
+    if (state_ == State::kHalfOpen) {
         failures_.clear();
+        tenths_ = {};
+    }
     state_ = State::kClosed;
     probing_ = false;
+    ++tenth_at(rule, now_us).calls;
 }
 
 void CircuitBreaker::failed(const Breaker& rule, std::int64_t now_us) {
     const std::lock_guard lock(mutex_);
+    ++tenth_at(rule, now_us).calls;
+    note_failure(rule, now_us);
+}
+
+void CircuitBreaker::failed_late(const Breaker& rule, std::int64_t now_us) {
+    const std::lock_guard lock(mutex_);
+    note_failure(rule, now_us);
+}
+
+void CircuitBreaker::note_failure(const Breaker& rule, std::int64_t now_us) {
     probing_ = false;
+    ++tenth_at(rule, now_us).failures;
     failures_.push_back(now_us);
     while (!failures_.empty() && (failures_.front() < now_us - us(rule.window) ||
                                   failures_.size() > static_cast<std::size_t>(rule.failures)))
         failures_.pop_front();
-    if (state_ == State::kHalfOpen || failures_.size() >= static_cast<std::size_t>(rule.failures)) {
+    if (state_ != State::kClosed || is_too_much(rule, now_us)) {
         state_ = State::kOpen;
         probe_at_us_ = now_us + us(rule.probe_after);
     }
+}
+
+CircuitBreaker::Tenth& CircuitBreaker::tenth_at(const Breaker& rule, std::int64_t now_us) {
+    const std::int64_t number = tenth_number(rule, now_us);
+    Tenth& tenth = tenths_[static_cast<std::size_t>(number % kTenths)];
+    if (tenth.number != number)
+        tenth = {.number = number, .calls = 0, .failures = 0};
+    return tenth;
+}
+
+bool CircuitBreaker::is_too_much(const Breaker& rule, std::int64_t now_us) const {
+    if (failures_.size() < static_cast<std::size_t>(rule.failures))
+        return false;
+    const std::int64_t now = tenth_number(rule, now_us);
+    double calls = 0;
+    double failures = 0;
+    for (const Tenth& tenth : tenths_) {
+        if (tenth.number <= now - kTenths || tenth.number > now)
+            continue;
+        calls += static_cast<double>(tenth.calls);
+        failures += static_cast<double>(tenth.failures);
+    }
+    return failures >= rule.rate * calls;
 }
 
 void CircuitBreaker::abandoned() {

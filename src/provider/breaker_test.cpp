@@ -52,7 +52,7 @@ TEST_F(CircuitBreakerTest, AProbesSuccessClosesItWithACleanSlate) {
     fail_times(5);
     now += kSecond;
     ASSERT_TRUE(try_pass());
-    breaker.succeeded();
+    breaker.succeeded(rule, now);
     EXPECT_EQ(breaker.state(), State::kClosed);
     fail_times(4);
     EXPECT_EQ(breaker.state(), State::kClosed);
@@ -93,7 +93,7 @@ TEST_F(CircuitBreakerTest, SuccessesBetweenDoNotHideTheFailuresOfAClosedOne) {
     for (int i = 0; i < 5; ++i) {
         fail_times(1);
         if (i < 4)
-            breaker.succeeded();
+            breaker.succeeded(rule, now);
     }
     EXPECT_EQ(breaker.state(), State::kOpen);
 }

@@ -142,7 +142,7 @@ void ProviderCall::judge(const Result<void>& outcome, std::int64_t took_us) {
     if (!outcome || head().status >= 500 || slow)
         breaker_->failed(rule, async::Deadlines::now_us());
     else
-        breaker_->succeeded();
+        breaker_->succeeded(rule, async::Deadlines::now_us());
 }
 
 Task<Result<bool>> ProviderCall::read(std::string& out) {
@@ -150,7 +150,7 @@ Task<Result<bool>> ProviderCall::read(std::string& out) {
     auto more = co_await call_->read(out);
     waited_us_ += async::Deadlines::now_us() - begin;
     if (!more && !cancelled_ && !hurried_ && more.error().code != ErrorCode::kCancelled)
-        breaker_->failed(provider_->breaker, async::Deadlines::now_us());
+        breaker_->failed_late(provider_->breaker, async::Deadlines::now_us());
     if (!more)
         co_return std::unexpected(std::move(more).error().with("provider " + provider_->name));
     co_return more;

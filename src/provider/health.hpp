@@ -24,17 +24,20 @@ public:
     /// The first byte came after `took_us`. A slower one counts at once, a faster one by and by
     /// (peak EWMA; half of the old value is forgotten in about 2 s).
     void observe(bool stream, std::int64_t took_us, std::int64_t now_us);
-    /// What the next call would cost: the average, decayed since its last sample, times the calls
-    /// under way and one. 0 when nothing is known and nothing is under way.
+    /// What the next call would cost, in us: with nothing under way the average, decayed since its
+    /// last sample, so that a slow one is tried again; else the whole average times the calls under
+    /// way and one, for silence is no sign of speed. Of one of which nothing is known: 0 with
+    /// nothing under way, else very much: one call finds out.
     [[nodiscard]] double cost(bool stream, std::int64_t now_us) const;
-    /// It asked to be left alone (429 with Retry-After).
+    /// It asked to be left alone (429 with Retry-After). The latest time that was said holds.
     void cool(std::int64_t until_us);
     [[nodiscard]] bool is_cooling(std::int64_t now_us) const;
 
 private:
     struct Average {
         double value_us = 0;
-        std::int64_t at_us = 0; // 0: nothing is known
+        std::int64_t at_us = 0; // of the last sample
+        bool is_known = false;
     };
     mutable std::mutex mutex_; // guards averages_
     std::array<Average, 2> averages_;
@@ -42,7 +45,8 @@ private:
     std::atomic<int> pending_{0};
 };
 
-/// By provider and model. Bounded: beyond 4,096 the table is begun anew.
+/// By provider and model. Bounded: beyond 4,096 the table is begun anew, and names of more than 512
+/// bytes are not kept.
 class HealthTable {
 public:
     std::shared_ptr<TargetHealth> of(std::string_view provider, std::string_view model);
