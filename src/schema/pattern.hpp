@@ -3,6 +3,7 @@
 
 #include "base/result.hpp"
 
+#include <cstddef>
 #include <memory>
 #include <string_view>
 
@@ -18,6 +19,8 @@ public:
     static Result<Pattern> compile(std::string_view expression);
     /// Anywhere in `text`, as JSON Schema has it.
     [[nodiscard]] bool matches(std::string_view text) const;
+    /// What a match against that many bytes may cost at worst, in steps of a check.
+    [[nodiscard]] std::size_t steps(std::size_t bytes) const;
 
 private:
     struct Compiled;
