@@ -26,7 +26,7 @@ HOMES = [
     (r"yaml-cpp/", ["src/app/config", "src/app/yaml"]),
     (r"simdjson", ["src/base/json"]),
     (r"boost/asio/", ["src/async/", "src/net/", "src/http/", "src/redis/", "src/cache/", "src/limit/",
-                      "src/session/", "src/provider/", "src/gateway/", "src/api/",
+                      "src/session/", "src/provider/", "src/gateway/", "src/workflow/", "src/api/",
                       "src/app/", "src/testing/", "tools/replay/", "bench/"]),
     (r"boost/", ["src/async/", "src/net/", "src/http/", "bench/"]),
     (r"CLI/", ["src/app/main.cpp"]),

@@ -4,9 +4,12 @@
 
 #include "gateway/gateway.hpp"
 #include "workflow/definition.hpp"
+#include "workflow/graph_state.hpp"
+#include "workflow/scope.hpp"
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,16 +17,6 @@
 #include <vector>
 
 namespace larder::workflow {
-
-enum class StepState : std::uint8_t {
-    kWaiting,
-    kRunning,
-    kDone,
-    kSkipped, // its condition was false, or all that it depends on was skipped
-    kFailed,
-    kCancelled, // something that it depends on failed, or the workflow stopped
-};
-std::string_view name_of(StepState state);
 
 struct StepReport {
     StepState state = StepState::kWaiting;
@@ -45,11 +38,14 @@ struct StepReport {
 class Listener {
 public:
     virtual ~Listener() = default;
-    virtual void started(const Step& step) = 0;
-    /// `item`: of a forEach. A try that failed and is made again begins with `started` anew.
+    /// `item`: of a forEach, where only that one begins anew. A try that failed and is made again
+    /// begins with `started`: what its `delta`s have said is void.
+    virtual void started(const Step& step, std::optional<std::size_t> item) = 0;
     virtual void delta(const Step& step, std::optional<std::size_t> item,
                        std::string_view text) = 0;
+    /// Done, or skipped: then it may not have been started.
     virtual void done(const Step& step, const StepReport& report, const StepOutput& output) = 0;
+    /// Failed or cancelled: then it may not have been started.
     virtual void failed(const Step& step, const StepReport& report) = 0;
 };
 
@@ -61,11 +57,12 @@ struct RunParts {
     Limits limits; // the configuration's, narrowed by the request
     std::string name_space;
     std::string user;
-    Listener* listener = nullptr; // null: nobody listens; then no call streams
+    Listener* listener = nullptr;   // null: nobody listens; then no call streams
+    MemoryBudget* budget = nullptr; // what kept outputs count for; null: for nothing
 };
 
 struct RunReport {
-    std::optional<std::string> output; // where it can be put together
+    std::optional<std::string> output; // where it can be put together; of a skipped step: none
     std::vector<StepReport> steps;     // as in the workflow
     std::map<std::string, StepOutput, std::less<>> outputs;
     llm::Money cost;
@@ -74,7 +71,7 @@ struct RunReport {
     bool priced = true;
     int calls = 0;
     std::int64_t took_ms = 0;
-    std::optional<Error> error; // what ended it, or kept its output away
+    std::optional<Error> error; // what ended it, or kept its output away; it names the step
 };
 
 class Run {
@@ -84,14 +81,13 @@ public:
     ~Run();
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
-    /// Once. Returns when nothing of it runs any more.
+    /// Once; the Run outlives it. Returns when nothing of it runs any more.
     Task<RunReport> run();
     /// Ends what runs: `run` returns soon with kCancelled.
     void cancel();
 
 private:
-    struct State;
-    std::shared_ptr<State> state_;
+    std::shared_ptr<class RunState> state_;
 };
 
 } // namespace larder::workflow
