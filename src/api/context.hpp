@@ -1,6 +1,7 @@
 // What one request carries through the steps of the API. Lives in the frame of its coroutine.
 #pragma once
 
+#include "api/route_trace.hpp"
 #include "api/routes.hpp"
 #include "api/settings.hpp"
 #include "async/time_budget.hpp"
@@ -9,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,7 +27,8 @@ struct Context {
     async::TimeBudget store_budget; // for limits, cache and sessions together
     std::string head_lines;         // fields of the reply so far: request id, CORS, limits
 
-    bool refreshes = false; // asked for an answer that is not from the cache
+    std::optional<RouteTrace> trace; // where it has a route
+    bool refreshes = false;          // asked for an answer that is not from the cache
 
     // For the log and the metrics.
     std::string_view outcome; // of the cache; empty: it was not asked

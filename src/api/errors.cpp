@@ -2,6 +2,7 @@
 
 #include "api/json_response.hpp"
 #include "base/json.hpp"
+#include "gateway/provider_reply.hpp"
 #include "http/sse.hpp"
 
 #include <array>
@@ -119,23 +120,6 @@ std::string anthropic_body(const Error& error, std::string_view type, std::strin
     body += "},";
     add_text(body, "request_id", request_id);
     return body += '}';
-}
-
-/// The provider's own words, wherever its shape has them.
-std::string provider_message(std::string_view body) {
-    const auto document = json::parse(body);
-    if (!document)
-        return {};
-    json::Value root = document->root();
-    document->root().for_each_element([&root](json::Value first) { // Gemini's, of a stream
-        root = first;
-        return false;
-    });
-    auto inner = root.find("error");
-    if (inner && inner->is(json::Kind::kString))
-        return *inner->as_string();
-    const auto message = (inner ? *inner : root).find("message");
-    return message ? message->as_string().value_or("") : "";
 }
 
 /// Whose class an SDK throws goes by the status; these are the types that go with it.
@@ -264,7 +248,7 @@ http::Response provider_error_response(Style style, bool same_api, int status,
         response.body = body;
         return response;
     }
-    const std::string said = provider_message(body);
+    const std::string said = gateway::provider_message(body);
     Error error{.code = ErrorCode::kProviderRejected,
                 .message = "provider " + std::string(provider) + " answered " +
                            std::to_string(status) + (said.empty() ? "" : ": " + said)};

@@ -4,6 +4,7 @@
 #include "async/deadlines.hpp"
 #include "base/hash.hpp"
 #include "base/text.hpp"
+#include "gateway/first_byte.hpp"
 
 #include <algorithm>
 #include <array>
@@ -76,12 +77,16 @@ Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
     }
     if (directives->buckets > 1)
         directives->bucket = static_cast<std::uint32_t>(random_u64() % directives->buckets);
+    const std::string_view route = text::trim(head.fields.find("x-larder-route").value_or(""));
+    const std::string_view session = text::trim(head.fields.find("x-larder-session").value_or(""));
     const gateway::Inquiry inquiry{.dialect = dialect,
                                    .body = *body,
                                    .query =
                                        dialect == Dialect::kLlm ? std::string_view() : head.query,
                                    .name_space = context.principal->name_space,
                                    .user = context.principal->user,
+                                   .route = route,
+                                   .session = session,
                                    .forwarded = forwarded_fields(dialect, head.fields),
                                    .directives = *std::move(directives)};
     co_await answer(context, inquiry);
@@ -96,15 +101,17 @@ Task<void> LlmRoutes::answer(Context& context, const gateway::Inquiry& inquiry) 
 /// False when the client has got nothing, and may ask again.
 Task<bool> LlmRoutes::try_to_answer(Context& context, const gateway::Inquiry& inquiry,
                                     bool is_last) {
-    gateway::Directives directives = inquiry.directives;
+    const gateway::Directives& directives = inquiry.directives;
     const gateway::Settings& settings = *context.settings->gateway;
     const Executor executor = context.exchange.executor();
-    ClientForm form = ClientForm::kLlmPlain;
     std::optional<Sha256> alias;
     std::optional<gateway::Alias> known;
-    gateway::LookedUp looked;
+    gateway::PlanLookUp looked;
     const std::int64_t looked_up_ms = clock_.epoch_ms();
-    if (settings.cache.enabled && !directives.no_cache && !directives.no_store) {
+    context.trace.reset();
+    if (settings.cache.enabled && !directives.no_cache && !directives.no_store &&
+        inquiry.route.empty()) {
+        ClientForm form = ClientForm::kLlmPlain;
         alias = gateway_.alias_key(settings, inquiry);
         if (auto found = gateway_.find_alias(*alias, directives, form)) {
             if (co_await reply_found(context, *std::move(found), form, Outcome::kHit))
@@ -117,65 +124,116 @@ Task<bool> LlmRoutes::try_to_answer(Context& context, const gateway::Inquiry& in
         if (auto running = directives.only_if_cached
                                ? std::nullopt
                                : gateway_.join_running(known->key, executor)) {
-            co_return co_await follow(
-                context, *std::move(running),
-                {.form = known->form, .outcome = Outcome::kCoalesced, .is_last = is_last},
-                gateway_.find_kept(known->key, directives));
+            StreamWriter writer(context);
+            auto stale = gateway_.find_kept(known->key, directives);
+            const Fate fate = co_await follow(context, writer, *std::move(running),
+                                              {.form = known->form,
+                                               .outcome = Outcome::kCoalesced,
+                                               .is_last = is_last,
+                                               .first_byte_timeout = {},
+                                               .target = {}},
+                                              stale);
+            co_return fate == Fate::kAnswered;
         }
-        looked = co_await gateway_.look_up(known->key, directives, !directives.only_if_cached,
-                                           context.store_budget);
-        if (looked.found && looked.found->fresh) {
-            if (co_await reply_found(context, *std::move(looked.found), known->form, Outcome::kHit))
+        auto kept = co_await gateway_.look_up(known->key, directives, !directives.only_if_cached,
+                                              context.store_budget);
+        if (kept.found && kept.found->fresh) {
+            if (co_await reply_found(context, *std::move(kept.found), known->form, Outcome::kHit))
                 co_return true;
-            looked.found.reset();
+            kept.found.reset();
         }
+        looked = {.way = 0, .found = std::move(kept.found), .claim = std::move(kept.claim)};
     }
-    auto prepared = gateway_.prepare(context.settings->gateway, inquiry);
-    if (!prepared) {
+    auto plan = gateway_.plan(context.settings->gateway, inquiry);
+    if (!plan) {
         if (known)
             gateway_.give_up(known->key, looked.claim);
-        co_await reply_error(context, prepared.error());
+        co_await reply_error(context, plan.error());
         co_return true;
     }
-    if (alias)
-        gateway_.learn_alias(*alias, *prepared);
-    context.provider = prepared->target.provider->name;
-    context.model = prepared->target.model;
-    form = prepared->form;
-    directives = prepared->directives; // with those of the body
-    context.refreshes = directives.no_cache;
+    gateway::Prepared& first = plan->ways.front().prepared;
+    if (plan->is_routed())
+        context.trace = RouteTrace{.route = plan->route, .mode = plan->mode, .tried = {}};
+    else if (alias)
+        gateway_.learn_alias(*alias, first);
+    context.refreshes = first.directives.no_cache; // with those of the body
     if (known) {
-        prepared->looked_up_ms = looked_up_ms;
-    } else if (prepared->may_read) {
-        looked = co_await gateway_.look_up(prepared->key, directives,
-                                           prepared->may_join && !directives.only_if_cached,
+        first.looked_up_ms = looked_up_ms;
+    } else {
+        looked = co_await gateway_.look_up(*plan, first.directives,
+                                           first.may_join && !first.directives.only_if_cached,
                                            context.store_budget);
-        if (looked.found && looked.found->fresh) {
-            if (co_await reply_found(context, *std::move(looked.found), form, Outcome::kHit))
-                co_return true;
-            looked.found.reset();
-        }
-    } else if (prepared->may_join && !directives.no_cache) {
-        looked.claim = co_await gateway_.claim(prepared->key, context.store_budget);
+        if (!first.may_read && first.may_join && !first.directives.no_cache)
+            looked.claim = co_await gateway_.claim(first.key, context.store_budget);
+    }
+    co_return co_await ask_ways(context, inquiry, *plan, std::move(looked), is_last);
+}
+
+/// What the cache has, else the models of the plan, one after the other.
+Task<bool> LlmRoutes::ask_ways(Context& context, const gateway::Inquiry& inquiry,
+                               gateway::Plan& plan, gateway::PlanLookUp looked, bool is_last) {
+    const gateway::Directives directives = plan.ways.front().prepared.directives;
+    const auto name = [&](const gateway::Prepared& prepared) {
+        context.provider = prepared.target.provider->name;
+        context.model = prepared.target.model;
+    };
+    name(plan.ways.front().prepared);
+    if (looked.found && looked.found->fresh) {
+        const gateway::Prepared& kept = plan.ways[looked.way].prepared;
+        if (looked.way > 0)
+            gateway_.give_up(plan.ways.front().prepared.key, looked.claim);
+        name(kept);
+        if (co_await reply_found(context, *std::move(looked.found), kept.form, Outcome::kHit))
+            co_return true;
+        looked.found.reset();
     }
     if (directives.only_if_cached) {
-        const Outcome none = prepared->may_join ? Outcome::kMiss : Outcome::kBypass;
+        const Outcome none =
+            plan.ways.front().prepared.may_join ? Outcome::kMiss : Outcome::kBypass;
         context.outcome = gateway::name_of(none);
         add_cache_lines(context, context.head_lines, none, 0);
         co_await reply_error(context, {.code = ErrorCode::kNotCached,
                                        .message = "there is no kept answer (only-if-cached)"});
         co_return true;
     }
-    const bool shared = prepared->may_join;
-    const bool waits = !looked.claim.holder.empty(); // for another node, which asks already
-    auto joined =
-        gateway_.join(*std::move(prepared), directives, std::move(looked.claim), executor);
-    const Outcome outcome = !shared                  ? Outcome::kBypass
-                            : joined.leads && !waits ? Outcome::kMiss
-                                                     : Outcome::kCoalesced;
-    co_return co_await follow(context, std::move(joined),
-                              {.form = form, .outcome = outcome, .is_last = is_last},
-                              std::move(looked.found));
+    StreamWriter writer(context);
+    for (std::size_t way = 0;; ++way) {
+        Following following{.form = plan.ways[way].prepared.form,
+                            .outcome = Outcome::kMiss,
+                            .is_last = is_last,
+                            .on = plan.ways[way].on,
+                            .first_byte_timeout = plan.ways[way].first_byte_timeout,
+                            .target = plan.ways[way].prepared.target,
+                            .began_ms = clock_.epoch_ms()};
+        auto prepared = gateway_.take_way(plan, inquiry, way);
+        if (!prepared) {
+            co_await reply_error(context, prepared.error());
+            co_return true;
+        }
+        name(*prepared);
+        if (way > 0 && prepared->may_join)
+            looked.claim = co_await gateway_.claim(prepared->key, context.store_budget);
+        const Fate fate =
+            co_await ask_way(context, writer, *std::move(prepared), std::exchange(looked.claim, {}),
+                             std::move(following), looked.found);
+        if (fate != Fate::kNext)
+            co_return fate == Fate::kAnswered;
+    }
+}
+
+Task<LlmRoutes::Fate> LlmRoutes::ask_way(Context& context, StreamWriter& writer,
+                                         gateway::Prepared prepared, gateway::Claim claim,
+                                         Following following,
+                                         std::optional<gateway::Found>& stale) {
+    const bool shared = prepared.may_join;
+    const bool waits = !claim.holder.empty(); // for another node, which asks already
+    const gateway::Directives directives = prepared.directives;
+    auto joined = gateway_.join(std::move(prepared), directives, std::move(claim),
+                                context.exchange.executor());
+    following.outcome = !shared                  ? Outcome::kBypass
+                        : joined.leads && !waits ? Outcome::kMiss
+                                                 : Outcome::kCoalesced;
+    return follow(context, writer, std::move(joined), std::move(following), stale);
 }
 
 /// False, and nothing was sent, for an entry that can't be read: then it is none.
@@ -192,18 +250,28 @@ Task<bool> LlmRoutes::reply_found(Context& context, gateway::Found found, Client
         context.provider = entry.provider.view();
         context.model = entry.model.view();
     }
+    if (context.trace)
+        context.trace->tried.push_back({.provider = std::string(entry.provider.view()),
+                                        .model = std::string(entry.model.view()),
+                                        .result = std::string(gateway::name_of(outcome))});
     add_cache_lines(context, context.head_lines, outcome,
                     std::max<std::int64_t>(clock_.epoch_ms() - entry.created_ms, 0) / 1000);
     gateway_.record(outcome, entry);
+    if (context.trace && (form == ClientForm::kLlmPlain || form == ClientForm::kLlmStream)) {
+        http::Response response;
+        response.fields.emplace_back("Content-Type", gateway::content_type_of(form));
+        response.body = context.trace->in_metadata((*wire)->body);
+        co_await reply_with(context, std::move(response));
+        co_return true;
+    }
     co_await context.exchange.reply_raw((*wire)->head, context.head_lines, (*wire)->body);
     co_return true;
 }
 
-/// False when the client has got nothing, and may ask again.
-Task<bool> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, Following following,
-                             std::optional<gateway::Found> stale) {
+Task<LlmRoutes::Fate> LlmRoutes::follow(Context& context, StreamWriter& writer,
+                                        gateway::Gateway::Joined joined, Following following,
+                                        std::optional<gateway::Found>& stale) {
     const ClientForm form = following.form;
-    Outcome outcome = following.outcome;
     http::Exchange& exchange = context.exchange;
     const auto follower = joined.follower;
     const std::chrono::milliseconds silence = context.settings->stream_keep_alive;
@@ -211,25 +279,32 @@ Task<bool> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
     exchange.watch_gone([follower] { follower->signal.notify(); });
     async::Deadline quiet(async::Deadlines::of(exchange.executor().context()),
                           [follower] { follower->signal.notify(); });
-    StreamWriter writer(context, form, joined.flight->dialect());
+    gateway::FirstByteBound patience(exchange.executor(), follower, following.first_byte_timeout);
+    writer.aim(form, joined.flight->dialect());
     gateway::Flight::News news;
     Result<bool> written = true;
-    while (!exchange.gone() && written) {
+    while (!exchange.gone() && written && !patience.has_passed()) {
         news.blocks.clear();
         if (!joined.flight->poll(*follower, news)) {
             if (gateway::is_stream(form) && silence.count() > 0)
                 quiet.arm(silence);
             co_await follower->signal.wait();
             if (quiet.has_expired()) {
-                co_await writer.begin(outcome, {});
+                co_await writer.begin(following.outcome, {});
                 co_await writer.keep_alive();
             }
             continue;
         }
-        if (joined.leads && news.asked_here && outcome == Outcome::kCoalesced)
-            outcome = Outcome::kMiss; // the other node was waited for in vain
-        if (gateway::is_stream(form) && news.streaming) {
-            co_await writer.begin(outcome, std::move(news.fields));
+        if (joined.leads && news.asked_here && following.outcome == Outcome::kCoalesced)
+            following.outcome = Outcome::kMiss; // the other node was waited for in vain
+        if (news.streaming)
+            patience.lift();
+        // A stream that begins with its failure has told nothing: another model may still answer.
+        const bool only_failure = following.on != nullptr && !writer.has_told() &&
+                                  !news.blocks.empty() && news.blocks.front()->failure;
+        if (gateway::is_stream(form) && news.streaming && !only_failure) {
+            note_attempt(context, following, "200");
+            co_await writer.begin(following.outcome, std::move(news.fields));
             written = writer.write(news.blocks);
             if (!written || !*written)
                 co_await exchange.flush();
@@ -239,23 +314,49 @@ Task<bool> LlmRoutes::follow(Context& context, gateway::Gateway::Joined joined, 
     }
     exchange.watch_gone(nullptr);
     leaving.now();
-    if (exchange.gone() || (written && !news.end))
-        co_return true;
-    if (written && !writer.has_begun() && news.end->lost && !following.is_last)
-        co_return false;
-    if (!written)
+    if (exchange.gone())
+        co_return Fate::kAnswered;
+    if (patience.has_passed()) {
+        if (joined.leads)
+            gateway_.note_timeout(following.target);
+        news.end = std::make_shared<const gateway::FlightEnd>(
+            gateway::end_without_first_byte(following.target, *following.first_byte_timeout));
+    }
+    if (written && !news.end)
+        co_return Fate::kAnswered;
+    if (written && !writer.has_told() && gateway::moves_on(following.on, *news.end)) {
+        note_attempt(context, following, gateway::result_of(*news.end));
+        co_return Fate::kNext;
+    }
+    const bool may_ask_again =
+        news.end && (news.end->lost || (news.end->hasty && !joined.leads && !context.trace));
+    if (written && !writer.has_begun() && may_ask_again && !following.is_last)
+        co_return Fate::kAgain;
+    if (!written) {
         co_await writer.fail_with(written.error());
-    else
-        co_await end_following(context, writer, *news.end, {.form = form, .outcome = outcome},
-                               std::move(stale));
+    } else {
+        note_attempt(context, following, gateway::result_of(*news.end));
+        co_await end_following(context, writer, *news.end, following, std::move(stale));
+    }
     if (writer.has_begun())
         co_await exchange.end_stream();
-    co_return true;
+    co_return Fate::kAnswered;
+}
+
+/// Once a way: how it went, for who has a route.
+void LlmRoutes::note_attempt(Context& context, Following& following, std::string result) const {
+    if (!context.trace || following.noted)
+        return;
+    following.noted = true;
+    context.trace->tried.push_back({.provider = following.target.provider->name,
+                                    .model = following.target.model,
+                                    .result = std::move(result),
+                                    .took_ms = clock_.epoch_ms() - following.began_ms});
 }
 
 /// What a client gets at the end of the flight that it has followed.
 Task<void> LlmRoutes::end_following(Context& context, StreamWriter& writer,
-                                    const gateway::FlightEnd& end, Following following,
+                                    const gateway::FlightEnd& end, const Following& following,
                                     std::optional<gateway::Found> stale) {
     context.provider_wait_us = end.provider_wait_us;
     if (!writer.has_begun()) {
@@ -265,7 +366,10 @@ Task<void> LlmRoutes::end_following(Context& context, StreamWriter& writer,
     if (stale && is_failure(end) && !writer.has_told()) {
         if (const auto kept = gateway_.form_of(*stale, following.form)) {
             gateway_.record(Outcome::kStale, *stale->entry);
-            co_await context.exchange.write((*kept)->body);
+            co_await context.exchange.write(context.trace &&
+                                                    following.form == ClientForm::kLlmStream
+                                                ? context.trace->in_metadata((*kept)->body)
+                                                : std::string((*kept)->body));
             co_return;
         }
     }
@@ -319,6 +423,8 @@ Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end,
         co_await reply_error(context, body.error());
         co_return;
     }
+    if (context.trace && form == ClientForm::kLlmPlain)
+        body = context.trace->in_metadata(*body);
     gateway_.record(outcome, *end.entry);
     http::Response response;
     response.fields.emplace_back("Content-Type", gateway::content_type_of(form));

@@ -7,6 +7,12 @@
 #include "base/budget.hpp"
 #include "base/time.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/plan.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
 
 namespace larder::api {
 
@@ -21,21 +27,38 @@ public:
     Task<void> complete(Context& context, protocol::Dialect dialect);
 
 private:
-    Task<void> answer(Context& context, const gateway::Inquiry& inquiry);
-    Task<bool> try_to_answer(Context& context, const gateway::Inquiry& inquiry, bool is_last);
-    Task<bool> reply_found(Context& context, gateway::Found found, gateway::ClientForm form,
-                           gateway::Outcome outcome);
+    /// How a request fares with one model.
+    enum class Fate : std::uint8_t {
+        kAnswered,
+        kAgain, // it has got nothing, and may ask once more
+        kNext,  // it has got nothing, and its route has another model for it
+    };
     struct Following {
         gateway::ClientForm form;
         gateway::Outcome outcome;
         bool is_last = true; // a failure is the client's, whatever it is
+        const provider::FailurePolicy* on = nullptr;
+        std::optional<std::chrono::milliseconds> first_byte_timeout;
+        provider::Target target; // of a route
+        std::int64_t began_ms = 0;
+        bool noted = false; // in the trace
     };
-    Task<bool> follow(Context& context, gateway::Gateway::Joined joined, Following following,
-                      std::optional<gateway::Found> stale);
+    Task<void> answer(Context& context, const gateway::Inquiry& inquiry);
+    Task<bool> try_to_answer(Context& context, const gateway::Inquiry& inquiry, bool is_last);
+    Task<bool> ask_ways(Context& context, const gateway::Inquiry& inquiry, gateway::Plan& plan,
+                        gateway::PlanLookUp looked, bool is_last);
+    Task<Fate> ask_way(Context& context, StreamWriter& writer, gateway::Prepared prepared,
+                       gateway::Claim claim, Following following,
+                       std::optional<gateway::Found>& stale);
+    Task<bool> reply_found(Context& context, gateway::Found found, gateway::ClientForm form,
+                           gateway::Outcome outcome);
+    Task<Fate> follow(Context& context, StreamWriter& writer, gateway::Gateway::Joined joined,
+                      Following following, std::optional<gateway::Found>& stale);
     Task<void> end_following(Context& context, StreamWriter& writer, const gateway::FlightEnd& end,
-                             Following following, std::optional<gateway::Found> stale);
+                             const Following& following, std::optional<gateway::Found> stale);
     Task<void> reply_end(Context& context, const gateway::FlightEnd& end, gateway::ClientForm form,
                          gateway::Outcome outcome, std::optional<gateway::Found> stale);
+    void note_attempt(Context& context, Following& following, std::string result) const;
 
     gateway::Gateway& gateway_;
     MemoryBudget& budget_;

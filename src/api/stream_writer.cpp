@@ -20,6 +20,8 @@ void add_cache_lines(std::string& lines, gateway::Outcome outcome, std::int64_t 
 void add_cache_lines(const Context& context, std::string& lines, gateway::Outcome outcome,
                      std::int64_t age_s) {
     add_cache_lines(lines, outcome, age_s);
+    if (context.trace)
+        context.trace->add_lines(lines);
     gateway::add_compat_lines(lines, context.settings->gateway->compat, outcome, context.refreshes);
 }
 
@@ -129,7 +131,8 @@ Task<void> StreamWriter::finish(const gateway::FlightEnd& end, bool saved) {
     }
     std::string out;
     if (form_ == ClientForm::kLlmStream)
-        protocol::write_llm_done(out, gateway::make_llm_reply(*end.entry, text_, saved));
+        protocol::write_llm_done(out,
+                                 with_route(gateway::make_llm_reply(*end.entry, text_, saved)));
     else if (converter_)
         converter_->finish(out);
     if (!out.empty())
@@ -149,8 +152,14 @@ Task<void> StreamWriter::write_whole(const gateway::FlightEnd& end, bool saved) 
     const auto body = gateway::make_body(*end.entry, form_, saved);
     if (!body)
         co_await fail_with(body.error());
+    else if (form_ == ClientForm::kLlmStream)
+        co_await context_.exchange.write(with_route(*body));
     else
         co_await context_.exchange.write(*body);
+}
+
+std::string StreamWriter::with_route(std::string reply) const {
+    return context_.trace ? context_.trace->in_metadata(reply) : std::move(reply);
 }
 
 Task<void> StreamWriter::fail_with(const Error& error) {

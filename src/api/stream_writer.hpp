@@ -16,8 +16,13 @@ namespace larder::api {
 
 class StreamWriter {
 public:
-    StreamWriter(Context& context, gateway::ClientForm form, protocol::Dialect upstream)
-        : context_(context), form_(form), upstream_(upstream) {}
+    explicit StreamWriter(Context& context) : context_(context) {}
+
+    /// Whose stream comes, and in which form the client gets it: before it has told anything.
+    void aim(gateway::ClientForm form, protocol::Dialect upstream) {
+        form_ = form;
+        upstream_ = upstream;
+    }
 
     /// Sends the head, once. `fields`: the provider's.
     Task<void> begin(gateway::Outcome outcome, http::OwnedFields fields);
@@ -42,11 +47,12 @@ private:
     [[nodiscard]] bool goes_as_it_is(const gateway::Block& block) const;
     Result<void> render(const gateway::Block& block, std::string& out);
     Result<void> convert(const gateway::Block& block, std::string& out);
+    [[nodiscard]] std::string with_route(std::string reply) const;
     Task<void> write_whole(const gateway::FlightEnd& end, bool saved);
 
     Context& context_;
-    gateway::ClientForm form_;
-    protocol::Dialect upstream_;
+    gateway::ClientForm form_ = gateway::ClientForm::kLlmPlain;
+    protocol::Dialect upstream_ = protocol::Dialect::kLlm;
     std::unique_ptr<convert::StreamConverter> converter_;
     http::SseDecoder decoder_;
     std::vector<http::SseEvent> events_;

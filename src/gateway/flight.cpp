@@ -99,6 +99,8 @@ void Flight::begin_stream(http::OwnedFields fields) {
     streaming_ = true;
     fields_ = std::move(fields);
     wake(lock);
+    if (streaming_began_)
+        streaming_began_();
 }
 
 Result<void> Flight::append(std::shared_ptr<const Block> block) {

@@ -41,6 +41,8 @@ struct FlightEnd {
     bool truncated = false;  // the entry lacks the body of a stream that was too large to be kept
     bool from_cache = false; // the entry was kept by an earlier flight
     bool lost = false;       // with `error`: by another node, so that who got nothing may ask again
+    bool hasty = false; // a failure after fewer tries than the provider's own: of a route, which
+                        // asks the next one
     bool kept_elsewhere = false;        // another node got the entry, and has kept it for all
     std::shared_ptr<BudgetShare> share; // of a plain answer, as long as somebody writes it
     int provider_status = 0;
@@ -103,6 +105,8 @@ public:
     void end(std::shared_ptr<const FlightEnd> end);
     /// Called on the producer's thread when the last follower has left before the end.
     void on_abandoned(std::function<void()> abandoned) { abandoned_ = std::move(abandoned); }
+    /// Called on the producer's thread when the provider's stream begins.
+    void on_streaming(std::function<void()> streaming) { streaming_began_ = std::move(streaming); }
     /// Whether it has grown beyond what can be joined and kept.
     [[nodiscard]] bool oversized() const;
     [[nodiscard]] bool is_abandoned() const;
@@ -119,8 +123,9 @@ private:
     const std::size_t joinable_bytes_;
     const bool outlives_followers_;
     const protocol::Dialect dialect_;
-    std::function<void()> abandoned_; // producer's thread only
-    async::Signal room_;              // producer's thread only
+    std::function<void()> abandoned_;       // producer's thread only
+    std::function<void()> streaming_began_; // likewise
+    async::Signal room_;                    // producer's thread only
 
     mutable std::mutex mutex_; // guards what follows
     BudgetShare share_;

@@ -1,5 +1,6 @@
 // A flight's own work: calls the provider, gives blocks to who waits, and makes the entry of a
 // whole answer.
+#include "async/deadlines.hpp"
 #include "base/hash.hpp"
 #include "base/text.hpp"
 #include "gateway/fleet.hpp"
@@ -8,6 +9,9 @@
 #include "gateway/provider_reply.hpp"
 #include "gateway/stream_pump.hpp"
 #include "provider/caller.hpp"
+#include "provider/retry.hpp"
+
+#include <algorithm>
 
 namespace larder::gateway {
 namespace {
@@ -89,6 +93,56 @@ Task<Result<void>> read_rejection(provider::ProviderCall& call, MemoryBudget& bu
 
 } // namespace
 
+namespace {
+
+/// What a flight tells of its model's health, for routes that choose.
+class HealthWatch {
+public:
+    HealthWatch(std::shared_ptr<provider::TargetHealth> health, bool stream)
+        : health_(std::move(health)), stream_(stream), began_us_(async::Deadlines::now_us()) {
+        health_->began();
+    }
+    ~HealthWatch() { health_->ended(); }
+    HealthWatch(const HealthWatch&) = delete;
+    HealthWatch& operator=(const HealthWatch&) = delete;
+
+    void first_byte() {
+        if (!std::exchange(seen_, true))
+            health_->observe(stream_, waited_us(), async::Deadlines::now_us());
+    }
+    void over(const FlightEnd& end, std::chrono::milliseconds rest) {
+        if (end.entry)
+            return first_byte();
+        const bool cancelled = end.error && (end.error->code == ErrorCode::kCancelled ||
+                                             end.error->code == ErrorCode::kOverloaded);
+        const bool failed = end.error || end.provider_status >= 500 || end.provider_status == 429;
+        if (cancelled || !failed)
+            return;
+        const std::int64_t now_us = async::Deadlines::now_us();
+        health_->observe(stream_, waited_us() + kFailure, now_us);
+        if (end.provider_status == 429 || rest_asked(end))
+            health_->cool(now_us + rest.count() * 1000);
+    }
+    /// Whether a 503 says when to come back.
+    static bool rest_asked(const FlightEnd& end) {
+        return end.provider_status == 503 &&
+               std::ranges::any_of(end.provider_fields, [](const auto& field) {
+                   return field.first.starts_with("retry-after");
+               });
+    }
+
+private:
+    /// A failure is fast, and must not make its model look so.
+    static constexpr std::int64_t kFailure = 1'000'000;
+    [[nodiscard]] std::int64_t waited_us() const { return async::Deadlines::now_us() - began_us_; }
+    std::shared_ptr<provider::TargetHealth> health_;
+    const bool stream_;
+    const std::int64_t began_us_;
+    bool seen_ = false;
+};
+
+} // namespace
+
 /// Sends the request and reads what comes, up to the end of the answer.
 Task<Result<void>> Gateway::fetch(provider::ProviderCall& call, Flight& flight,
                                   const Prepared& prepared, FlightEnd& end) {
@@ -96,7 +150,8 @@ Task<Result<void>> Gateway::fetch(provider::ProviderCall& call, Flight& flight,
                                    {.path = prepared.upstream_path,
                                     .fields = prepared.upstream_fields,
                                     .body = prepared.upstream_body,
-                                    .stream = prepared.call.stream});
+                                    .stream = prepared.call.stream,
+                                    .retries = prepared.target.retries});
     if (!sent)
         co_return sent;
     const http::Fields& fields = call.head().fields;
@@ -140,7 +195,10 @@ Task<void> Gateway::ask(std::shared_ptr<Flight> flight, const Prepared& prepared
         holder.emplace(*parts_.store, prepared.key, lease, flight,
                        thread_state().context.get_executor());
     provider::ProviderCall call(thread_state().context);
+    const provider::Target& target = prepared.target;
+    HealthWatch watch(health_.of(target.provider->name, target.model), prepared.call.stream);
     flight->set_asked_here();
+    flight->on_streaming([&watch] { watch.first_byte(); });
     flight->on_abandoned([&call] { call.cancel(); });
     try {
         auto outcome = co_await fetch(call, *flight, prepared, end);
@@ -153,6 +211,12 @@ Task<void> Gateway::ask(std::shared_ptr<Flight> flight, const Prepared& prepared
         end.error = Error{.code = ErrorCode::kInternal, .message = "internal error"};
     }
     flight->on_abandoned(nullptr);
+    flight->on_streaming(nullptr);
+    end.hasty = !end.entry && target.retries && *target.retries < target.provider->retries;
+    watch.over(end, end.entry || end.error
+                        ? target.provider->breaker.probe_after
+                        : provider::retry_after(call.head().fields, parts_.clock.epoch_ms())
+                              .value_or(target.provider->breaker.probe_after));
     end.provider_wait_us = call.waited_us();
     if (call.tries() > 0) {
         ledger::Record record{.outcome = ledger::Outcome::kCall};

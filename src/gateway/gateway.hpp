@@ -15,6 +15,7 @@
 #include "gateway/flight_table.hpp"
 #include "gateway/outcome.hpp"
 #include "gateway/purge_table.hpp"
+#include "gateway/routing.hpp"
 #include "gateway/settings.hpp"
 #include "gateway/wire_forms.hpp"
 #include "http/client.hpp"
@@ -33,6 +34,9 @@ namespace larder::gateway {
 
 struct AskedVectors; // both see embeddings.hpp
 struct EmbeddingsBatch;
+struct Plan; // these three see plan.hpp
+struct PlanLookUp;
+struct RequestReading;
 
 /// A request as the API hands it over; the views live in the exchange's frame.
 struct Inquiry {
@@ -41,7 +45,9 @@ struct Inquiry {
     std::string_view query; // forwarded and in the key
     std::string_view name_space;
     std::string_view user;
-    http::OwnedFields forwarded; // the client's fields from the allow-list
+    std::string_view route = {};   // x-larder-route: a route's name, or a mode
+    std::string_view session = {}; // x-larder-session: whose requests stay together
+    http::OwnedFields forwarded;   // the client's fields from the allow-list
     Directives directives;
 };
 
@@ -138,6 +144,17 @@ public:
     /// is a key then though the request may share nothing.
     Result<Prepared> prepare(std::shared_ptr<const Settings> settings, const Inquiry& inquiry,
                              KeyContents* contents = nullptr) const;
+    /// The same for a request that may have a route: each of its models, in the order in which they
+    /// are to be asked. Those that can't take the request are left out unless none can.
+    Result<Plan> plan(std::shared_ptr<const Settings> settings, const Inquiry& inquiry);
+    /// What is to be sent for a way of the plan, taken out of it.
+    Result<Prepared> take_way(Plan& plan, const Inquiry& inquiry, std::size_t way) const;
+    /// Asks memory and store for all ways at once, and for the lease of the first if `wants_lease`.
+    /// May suspend for what the budget has left.
+    Task<PlanLookUp> look_up(Plan& plan, const Directives& directives, bool wants_lease,
+                             async::TimeBudget& budget);
+    /// No first byte came in a route's own time: a failure like any other.
+    void note_timeout(const provider::Target& target);
     /// What memory has of a key that may answer; not fresh: only if the provider fails.
     [[nodiscard]] std::optional<Found> find_kept(const llm::Fingerprint& key,
                                                  const Directives& directives);
@@ -195,6 +212,9 @@ public:
     void stop();
 
     [[nodiscard]] provider::Breakers& breakers() { return breakers_; }
+    [[nodiscard]] provider::HealthTable& health() { return health_; }
+    /// Of one question to the store outside a client's request.
+    [[nodiscard]] std::chrono::microseconds store_wait() const { return parts_.store_wait; }
     [[nodiscard]] std::size_t flights() const { return table_.size(); }
 
 private:
@@ -207,6 +227,14 @@ private:
     };
 
     ThreadState& thread_state();
+    Result<Prepared> aim(const RequestReading& reading, const Inquiry& inquiry,
+                         provider::Target target, KeyContents* contents) const;
+    Result<void> add_ways(Plan& plan, const RequestReading& reading, const Inquiry& inquiry,
+                          std::vector<RouteCandidate> candidates) const;
+    struct WayLookUps;
+    Task<void> look_up_way(std::shared_ptr<WayLookUps> lookups, std::size_t way,
+                           llm::Fingerprint key, Directives directives, bool wants_lease,
+                           std::chrono::microseconds wait);
     [[nodiscard]] cache::Generations generations_of(std::string_view name_space,
                                                     std::string_view model) const;
     [[nodiscard]] std::optional<Found> judge(const llm::Fingerprint& key, cache::EntryPtr entry,
@@ -236,6 +264,8 @@ private:
     std::vector<std::unique_ptr<ThreadState>> threads_;
     FlightTable table_;
     provider::Breakers breakers_;
+    provider::HealthTable health_;
+    RouteCounters route_counters_;
 };
 
 } // namespace larder::gateway

@@ -73,8 +73,9 @@ http::OwnedFields upstream_fields(Dialect upstream, const Inquiry& inquiry) {
     return fields;
 }
 
-std::string upstream_path(const Prepared& prepared, const Inquiry& inquiry, bool stream) {
-    std::string path = protocol::path_of(prepared.dialect, prepared.target.model, stream);
+std::string upstream_path(const Prepared& prepared, const Inquiry& inquiry, std::string_view model,
+                          bool stream) {
+    std::string path = protocol::path_of(prepared.dialect, model, stream);
     if (!inquiry.query.empty() && prepared.dialect == inquiry.dialect)
         (path += '?') += inquiry.query;
     return path;
@@ -95,9 +96,14 @@ llm::FingerprintBuilder begin_key(const Prepared& prepared, const Inquiry& inqui
         key.add("namespace", inquiry.name_space);
     if (settings.cache.scope == ShareScope::kUser)
         key.add("user", inquiry.user);
-    key.add("upstream", prepared.target.provider->cache_identity);
+    const std::string& deployment = prepared.target.deployment;
+    if (deployment.empty())
+        key.add("upstream", prepared.target.provider->cache_identity);
+    else
+        key.add("deployment", deployment);
     key.add("method", "POST");
-    key.add("path", upstream_path(prepared, inquiry, false));
+    key.add("path", upstream_path(prepared, inquiry,
+                                  deployment.empty() ? prepared.target.model : deployment, false));
     for (const auto& [name, value] : prepared.upstream_fields)
         key.add(name, value);
     if (!prepared.directives.variant.empty())
@@ -132,7 +138,8 @@ Result<void> take_body_directives(Prepared& prepared, json::Document& body, std:
 }
 
 void set_way(Prepared& prepared, const Inquiry& inquiry, std::int64_t now_ms) {
-    prepared.upstream_path = upstream_path(prepared, inquiry, prepared.call.stream);
+    prepared.upstream_path =
+        upstream_path(prepared, inquiry, prepared.target.model, prepared.call.stream);
     prepared.upstream_fields = upstream_fields(prepared.dialect, inquiry);
     prepared.name_space = inquiry.name_space;
     prepared.looked_up_ms = now_ms;
@@ -174,6 +181,17 @@ std::vector<std::string> ignored_members(json::Value effective_body,
     return ignored;
 }
 
+/// The effective body as all targets of one deployment have it, whatever each calls the model.
+Result<std::string> shared_body(const Prepared& prepared) {
+    LARDER_TRY(const json::Document effective, json::parse(prepared.upstream_body));
+    json::Patch patch;
+    std::string name;
+    json::write_string(name, prepared.target.deployment);
+    if (const auto model = effective.root().find("model"))
+        patch.replace(model->begin(), model->end(), std::move(name));
+    return patch.apply(prepared.upstream_body);
+}
+
 Result<llm::Fingerprint> make_key(const Prepared& prepared, const Inquiry& inquiry,
                                   json::Value effective_body, KeyContents* contents) {
     llm::FingerprintBuilder key = begin_key(prepared, inquiry);
@@ -188,17 +206,22 @@ Result<llm::Fingerprint> make_key(const Prepared& prepared, const Inquiry& inqui
 
 } // namespace
 
-Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings, const Inquiry& inquiry,
-                                  KeyContents* contents) const {
-    LARDER_TRY(json::Document body, parse_body(inquiry.body));
-    Prepared prepared;
-    prepared.settings = std::move(settings);
-    prepared.directives = inquiry.directives;
-    std::string stripped; // what `body` stands on, where something was taken out
-    LARDER_CHECK(take_body_directives(prepared, body, stripped));
-    LARDER_TRY(prepared.call, protocol::read_call(inquiry.dialect, body));
-    LARDER_TRY(prepared.target,
-               prepared.settings->catalog.resolve(prepared.call.provider, prepared.call.model));
+Result<void> read_request(RequestReading& reading, std::shared_ptr<const Settings> settings,
+                          const Inquiry& inquiry) {
+    LARDER_TRY(reading.body, parse_body(inquiry.body));
+    Prepared& base = reading.base;
+    base.settings = std::move(settings);
+    base.directives = inquiry.directives;
+    LARDER_CHECK(take_body_directives(base, reading.body, reading.stripped));
+    LARDER_TRY(base.call, protocol::read_call(inquiry.dialect, reading.body));
+    return {};
+}
+
+Result<Prepared> Gateway::aim(const RequestReading& reading, const Inquiry& inquiry,
+                              provider::Target target, KeyContents* contents) const {
+    const json::Document& body = reading.body;
+    Prepared prepared = reading.base;
+    prepared.target = std::move(target);
     const provider::Provider& provider = *prepared.target.provider;
     if (prepared.call.bypass.empty()) // also for a model behind a name of the operator's own
         prepared.call.bypass = protocol::bypass_reason_of_model(prepared.target.model);
@@ -211,7 +234,12 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings, cons
     prepared.generations = generations_of(prepared.name_space, prepared.target.model);
     // The client's own document serves as the effective one unless more was changed than what the
     // key leaves out.
-    if (inquiry.dialect == prepared.dialect && prepared.call.model == prepared.target.model) {
+    if (!prepared.target.deployment.empty()) {
+        LARDER_TRY(const std::string shared, shared_body(prepared));
+        LARDER_TRY(const json::Document effective, json::parse(shared));
+        LARDER_TRY(prepared.key, make_key(prepared, inquiry, effective.root(), contents));
+    } else if (inquiry.dialect == prepared.dialect &&
+               prepared.call.model == prepared.target.model) {
         LARDER_TRY(prepared.key, make_key(prepared, inquiry, body.root(), contents));
     } else {
         LARDER_TRY(const json::Document effective, json::parse(prepared.upstream_body));
@@ -219,6 +247,16 @@ Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings, cons
     }
     prepared.epoch = parts_.epochs.of(prepared.key);
     return prepared;
+}
+
+Result<Prepared> Gateway::prepare(std::shared_ptr<const Settings> settings, const Inquiry& inquiry,
+                                  KeyContents* contents) const {
+    RequestReading reading;
+    LARDER_CHECK(read_request(reading, std::move(settings), inquiry));
+    const protocol::Call& call = reading.base.call;
+    LARDER_TRY(provider::Target target,
+               reading.base.settings->catalog.resolve(call.provider, call.model));
+    return aim(reading, inquiry, std::move(target), contents);
 }
 
 } // namespace larder::gateway

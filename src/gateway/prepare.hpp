@@ -12,6 +12,19 @@ namespace larder::gateway {
 /// kInvalidRequest for whatever is wrong with it.
 Result<json::Document> parse_body(std::string_view text);
 
+/// A request that was read, before it is known who gets it. It stays where it is: the document
+/// stands on its texts.
+struct RequestReading {
+    RequestReading() = default;
+    RequestReading(const RequestReading&) = delete;
+    RequestReading& operator=(const RequestReading&) = delete;
+    json::Document body;
+    std::string stripped; // what `body` stands on, where something was taken out of the client's
+    Prepared base;        // settings, directives and call
+};
+Result<void> read_request(RequestReading& reading, std::shared_ptr<const Settings> settings,
+                          const Inquiry& inquiry);
+
 /// Takes out of `body` what is for the cache. `stripped` is what `body` stands on then.
 Result<void> take_body_directives(Prepared& prepared, json::Document& body, std::string& stripped);
 

@@ -83,6 +83,22 @@ std::string masked_event(const provider::Provider& provider, const http::SseEven
     return written;
 }
 
+std::string provider_message(std::string_view body) {
+    const auto document = json::parse(body);
+    if (!document)
+        return {};
+    json::Value root = document->root();
+    document->root().for_each_element([&root](json::Value first) { // Gemini's, of a stream
+        root = first;
+        return false;
+    });
+    auto inner = root.find("error");
+    if (inner && inner->is(json::Kind::kString))
+        return *inner->as_string();
+    const auto message = (inner ? *inner : root).find("message");
+    return message ? message->as_string().value_or("") : "";
+}
+
 bool is_json(std::string_view content_type) {
     return content_type.empty() || text::lower(content_type).contains("json");
 }

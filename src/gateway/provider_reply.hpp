@@ -26,6 +26,9 @@ std::string masked_body(const provider::Provider& provider, std::string_view bod
 /// The same for an event of a stream, written anew.
 std::string masked_event(const provider::Provider& provider, const http::SseEvent& event);
 
+/// The words of a provider's error, wherever its shape has them; empty: it says none.
+std::string provider_message(std::string_view body);
+
 bool is_json(std::string_view content_type); // also none
 bool is_event_stream(std::string_view content_type);
 

@@ -77,18 +77,18 @@ Result<void> read_messages(Dialect dialect, Cursor messages, Call& call) {
     return {};
 }
 
-Result<void> read_routing_mode(Cursor mode) {
-    constexpr std::array<std::string_view, 4> kLater = {"fallback", "load-balance", "fastest",
+Result<void> read_routing_mode(Cursor mode, Call& call) {
+    constexpr std::array<std::string_view, 4> kModes = {"fallback", "load-balance", "fastest",
                                                         "cheapest"};
     if (!mode.is_string())
         return wrong_type("routingMode", "a string");
     if (mode.equals("single-model"))
         return {};
-    for (const std::string_view later : kLater) {
-        if (mode.equals(later))
-            return fail_field("routingMode", "`routingMode` " + std::string(later) +
-                                                 " is not served by this version: it serves "
-                                                 "single-model only");
+    for (const std::string_view known : kModes) {
+        if (mode.equals(known)) {
+            call.routing_mode = known;
+            return {};
+        }
     }
     return wrong_type("routingMode",
                       "one of single-model, fallback, load-balance, fastest, cheapest");
@@ -146,7 +146,7 @@ Result<Call> read_llm_call(Cursor root) {
         LARDER_CHECK(read_model(*members.model, call));
     LARDER_CHECK(read_prompt(members, call));
     if (members.routing_mode)
-        LARDER_CHECK(read_routing_mode(*members.routing_mode));
+        LARDER_CHECK(read_routing_mode(*members.routing_mode, call));
     if (members.provider) {
         if (!members.provider->is_string())
             return wrong_type("provider", "a string");

@@ -41,6 +41,7 @@ struct Call {
     std::string
         provider;      // as the client named it; empty: to be found (only the /llm dialect has it)
     std::string model; // as the client wrote it; empty: the default
+    std::string routing_mode; // likewise: fallback, load-balance, fastest or cheapest; else empty
     bool stream = false;
     bool has_temperature = false;
     double temperature = 1.0;

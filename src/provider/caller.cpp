@@ -82,7 +82,7 @@ Task<Result<void>> ProviderCall::send(http::Client& client, Breakers& breakers,
                                       .head_lines = head_lines(provider, outgoing),
                                       .body = outgoing.body,
                                       .resend = outgoing.repeatable};
-    RetrySchedule schedule(provider);
+    RetrySchedule schedule(provider, outgoing.retries.value_or(provider.retries));
     const std::int64_t end_us =
         async::Deadlines::now_us() + provider.total_timeout.count() * 1000; // retries included
     while (true) {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,7 @@ struct Outgoing {
     std::string_view content_type = "application/json"; // empty: none is said
     std::string_view accept;                            // empty: JSON, or events with `stream`
     bool stream = false;
+    std::optional<int> retries = {}; // else the provider's own
     /// False: sent again only where the provider has surely not begun to work on it: no connection
     /// came about, or it said with a 429 or 503 when to come back.
     bool repeatable = true;

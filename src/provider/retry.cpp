@@ -59,7 +59,7 @@ std::optional<milliseconds> retry_after(const http::Fields& fields, std::int64_t
 std::optional<milliseconds> RetrySchedule::next(std::optional<milliseconds> asked,
                                                 std::uint64_t random, int sends) {
     tries_ += std::max(sends, 1) - 1;
-    if (tries_ >= provider_.retries)
+    if (tries_ >= retries_)
         return std::nullopt;
     const std::int64_t bound = std::max<std::int64_t>(provider_.retry_base.count(), 1)
                                << std::min(tries_, 20);

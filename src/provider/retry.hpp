@@ -21,7 +21,8 @@ std::optional<std::chrono::milliseconds> retry_after(const http::Fields& fields,
 /// The waits of one request.
 class RetrySchedule {
 public:
-    explicit RetrySchedule(const Provider& provider) : provider_(provider) {}
+    explicit RetrySchedule(const Provider& provider) : RetrySchedule(provider, provider.retries) {}
+    RetrySchedule(const Provider& provider, int retries) : provider_(provider), retries_(retries) {}
     /// `sends`: how often the last try was sent (a pooled connection may turn out to be closed).
     /// How long to wait before the next try, or nullopt when there is none: tries are used up, or
     /// the wait would pass what is left of `retry_max_wait`. `random`: any 64 bits, for the jitter
@@ -31,6 +32,7 @@ public:
 
 private:
     const Provider& provider_;
+    const int retries_;
     int tries_ = 0;
     std::chrono::milliseconds waited_{0};
 };

@@ -1,0 +1,271 @@
+#include "gateway/plan.hpp"
+
+#include "async/deadlines.hpp"
+#include "async/signal.hpp"
+#include "base/hash.hpp"
+#include "gateway/prepare.hpp"
+
+#include <algorithm>
+
+namespace larder::gateway {
+namespace {
+
+/// Of bodies beside the first way's: beyond it they are made again when they are needed.
+constexpr std::size_t kSpareBodies = 64UL << 10;
+
+struct Asked {
+    const provider::Route* route = nullptr;
+    std::optional<provider::RouteMode> mode; // another one than the route's own
+};
+
+std::unexpected<Error> unknown_route(const provider::Catalog& catalog, std::string_view name) {
+    std::string known;
+    for (const provider::Route& route : catalog.routes)
+        known.append(known.empty() ? "" : ", ").append(route.name);
+    constexpr std::size_t kShownMax = 100;
+    return fail_field("x-larder-route",
+                      "the route '" + std::string(name.substr(0, kShownMax)) +
+                          "' is not configured; " +
+                          (known.empty() ? std::string("no route is") : "configured: " + known));
+}
+
+/// What the request says of routes: the header, then the body's mode, then the model's name.
+Result<Asked> read_asked(const provider::Catalog& catalog, const Inquiry& inquiry,
+                         const protocol::Call& call) {
+    Asked asked;
+    if (!call.routing_mode.empty())
+        asked.mode = provider::route_mode_named(call.routing_mode);
+    if (!inquiry.route.empty()) {
+        if (const auto mode = provider::route_mode_named(inquiry.route)) {
+            if (*mode != provider::RouteMode::kSingleModel)
+                asked.mode = mode;
+        } else {
+            asked.route = catalog.find_route(inquiry.route);
+            if (asked.route == nullptr)
+                return unknown_route(catalog, inquiry.route);
+            return asked;
+        }
+    }
+    const bool is_default = call.model.empty() && call.provider.empty();
+    if (call.provider.empty())
+        asked.route = catalog.find_route(is_default ? catalog.default_model : call.model);
+    return asked;
+}
+
+std::string_view sticky_key(const provider::Route& route, const Inquiry& inquiry,
+                            const std::string& session) {
+    switch (route.sticky) {
+    case provider::Sticky::kNone:
+        return {};
+    case provider::Sticky::kUser:
+        return inquiry.user;
+    case provider::Sticky::kSession:
+        return inquiry.session.empty() ? std::string_view(session) : inquiry.session;
+    }
+    return {};
+}
+
+} // namespace
+
+bool moves_on(const provider::FailurePolicy* on, const FlightEnd& end) {
+    if (on == nullptr || end.entry)
+        return false;
+    return end.error ? on->covers(end.error->code) : on->covers_status(end.provider_status);
+}
+
+std::string result_of(const FlightEnd& end) {
+    if (end.entry)
+        return "200";
+    if (!end.error)
+        return std::to_string(end.provider_status);
+    switch (end.error->code) {
+    case ErrorCode::kTimeout:
+        return "timeout";
+    case ErrorCode::kProviderUnavailable:
+        return "unavailable";
+    case ErrorCode::kProviderOverloaded:
+        return "left-alone";
+    case ErrorCode::kProviderUnconfigured:
+        return "unconfigured";
+    case ErrorCode::kProviderUnreadable:
+        return "unreadable";
+    case ErrorCode::kProviderRejected:
+        return "refused";
+    default:
+        return "failed";
+    }
+}
+
+FlightEnd end_without_first_byte(const provider::Target& target, std::chrono::milliseconds bound) {
+    FlightEnd end;
+    end.error =
+        Error{.code = ErrorCode::kTimeout,
+              .message = "provider " + target.provider->name + " sent no first byte within " +
+                         std::to_string(bound.count()) + " ms"};
+    return end;
+}
+
+Result<Plan> Gateway::plan(std::shared_ptr<const Settings> settings, const Inquiry& inquiry) {
+    RequestReading reading;
+    LARDER_CHECK(read_request(reading, settings, inquiry));
+    const provider::Catalog& catalog = settings->catalog;
+    const protocol::Call& call = reading.base.call;
+    Plan plan;
+    plan.settings = settings;
+    LARDER_TRY(const Asked asked, read_asked(catalog, inquiry, call));
+    if (asked.route == nullptr && !asked.mode) {
+        LARDER_TRY(provider::Target target, catalog.resolve(call.provider, call.model));
+        LARDER_TRY(Prepared prepared, aim(reading, inquiry, std::move(target), nullptr));
+        plan.ways.push_back({.prepared = std::move(prepared)});
+        return plan;
+    }
+    const provider::Route* route = asked.route;
+    if (route == nullptr) {
+        LARDER_TRY(provider::Route made,
+                   make_route(catalog, *asked.mode, call.provider, call.model));
+        made.name = provider::name_of(*asked.mode);
+        plan.made = std::make_shared<const provider::Route>(std::move(made));
+    } else if (asked.mode && *asked.mode != route->mode) {
+        auto other = std::make_shared<provider::Route>(*route);
+        other->mode = *asked.mode;
+        plan.made = std::move(other);
+    }
+    if (plan.made)
+        route = plan.made.get();
+    plan.route = route->name;
+    plan.mode = route->mode;
+    const std::string session = route->sticky == provider::Sticky::kSession
+                                    ? protocol::session_of(inquiry.dialect, reading.body)
+                                    : std::string();
+    const RouteQuestion question{.needs = protocol::read_needs(inquiry.dialect, reading.body, call),
+                                 .stream = call.stream,
+                                 .sticky_key = sticky_key(*route, inquiry, session),
+                                 .now_us = async::Deadlines::now_us(),
+                                 .random = random_u64()};
+    LARDER_CHECK(
+        add_ways(plan, reading, inquiry,
+                 order_route(catalog, *route, question, {breakers_, health_, route_counters_})));
+    return plan;
+}
+
+/// Those that can't take the request as it is are left out, unless none can.
+Result<void> Gateway::add_ways(Plan& plan, const RequestReading& reading, const Inquiry& inquiry,
+                               std::vector<RouteCandidate> candidates) const {
+    std::optional<Error> refusal;
+    std::size_t spare_bytes = 0;
+    for (RouteCandidate& candidate : candidates) {
+        auto prepared = aim(reading, inquiry,
+                            {.provider = candidate.provider,
+                             .model = std::move(candidate.model),
+                             .deployment = std::move(candidate.deployment),
+                             .retries = candidate.retries},
+                            nullptr);
+        if (!prepared) {
+            if (!refusal)
+                refusal = std::move(prepared).error();
+            continue;
+        }
+        Way way{.prepared = *std::move(prepared),
+                .on = candidate.on,
+                .first_byte_timeout = candidate.first_byte_timeout};
+        if (!plan.ways.empty()) {
+            spare_bytes += way.prepared.upstream_body.size();
+            way.is_bare = spare_bytes > kSpareBodies;
+            if (way.is_bare)
+                std::string().swap(way.prepared.upstream_body);
+        }
+        plan.ways.push_back(std::move(way));
+    }
+    if (!plan.ways.empty()) {
+        plan.ways.back().on = nullptr;
+        return {};
+    }
+    if (refusal)
+        return std::unexpected(*std::move(refusal));
+    return fail(ErrorCode::kModelNotFound, "the route " + plan.route + " has no model to ask");
+}
+
+Result<Prepared> Gateway::take_way(Plan& plan, const Inquiry& inquiry, std::size_t way) const {
+    Way& taken = plan.ways[way];
+    // The last one has its provider's own patience; before it another one is sooner asked.
+    if (taken.on != nullptr && !taken.prepared.target.retries)
+        taken.prepared.target.retries = 0;
+    if (!taken.is_bare)
+        return std::move(taken.prepared);
+    RequestReading reading;
+    LARDER_CHECK(read_request(reading, plan.settings, inquiry));
+    return aim(reading, inquiry, std::move(taken.prepared.target), nullptr);
+}
+
+void Gateway::note_timeout(const provider::Target& target) {
+    breakers_.of(target.provider->name)
+        .failed(target.provider->breaker, async::Deadlines::now_us());
+}
+
+/// The look-ups of a plan's ways, which go on side by side.
+struct Gateway::WayLookUps {
+    WayLookUps(std::size_t ways, Executor executor) : looked(ways), done(executor) {}
+    std::vector<LookedUp> looked;
+    std::size_t open = 0;
+    async::Signal done;
+};
+
+Task<void> Gateway::look_up_way(std::shared_ptr<WayLookUps> lookups, std::size_t way,
+                                llm::Fingerprint key, Directives directives, bool wants_lease,
+                                std::chrono::microseconds wait) {
+    async::TimeBudget budget(wait);
+    try {
+        lookups->looked[way] = co_await look_up(key, directives, wants_lease, budget);
+    } catch (const std::exception&) { // out of memory: then it is asked for
+        lookups->looked[way] = {};
+    }
+    if (--lookups->open == 0)
+        lookups->done.notify();
+}
+
+Task<PlanLookUp> Gateway::look_up(Plan& plan, const Directives& directives, bool wants_lease,
+                                  async::TimeBudget& budget) {
+    PlanLookUp result;
+    if (plan.ways.size() == 1) {
+        LookedUp looked =
+            co_await look_up(plan.ways.front().prepared.key, directives, wants_lease, budget);
+        result.found = std::move(looked.found);
+        result.claim = std::move(looked.claim);
+        co_return result;
+    }
+    const auto take = [&](std::size_t way, std::optional<Found> found) {
+        const bool better = found && (!result.found || (found->fresh && !result.found->fresh));
+        if (better) {
+            result.way = way;
+            result.found = std::move(found);
+        }
+    };
+    for (std::size_t i = 0; i < plan.ways.size(); ++i) {
+        if (plan.ways[i].prepared.may_read)
+            take(i, find_kept(plan.ways[i].prepared.key, directives));
+    }
+    if (result.found && result.found->fresh && is_confirmed(*result.found->entry))
+        co_return result;
+    const Executor executor = thread_state().context.get_executor();
+    const auto lookups = std::make_shared<WayLookUps>(plan.ways.size(), executor);
+    const async::TimeBudget::Spending spending(budget);
+    for (std::size_t i = 0; i < plan.ways.size(); ++i) {
+        const Prepared& prepared = plan.ways[i].prepared;
+        if (!prepared.may_read)
+            continue;
+        ++lookups->open;
+        async::spawn("look-up of a route", executor,
+                     look_up_way(lookups, i, prepared.key, directives, wants_lease && i == 0,
+                                 budget.left()));
+    }
+    if (lookups->open == 0)
+        co_return result;
+    co_await lookups->done.wait();
+    result = {};
+    result.claim = std::move(lookups->looked.front().claim);
+    for (std::size_t i = 0; i < plan.ways.size(); ++i)
+        take(i, std::move(lookups->looked[i].found));
+    co_return result;
+}
+
+} // namespace larder::gateway

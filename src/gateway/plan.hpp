@@ -1,0 +1,56 @@
+// Which models may answer a request, one after the other, each with what would be sent and its key.
+// Lives in the frame of the request.
+#pragma once
+
+#include "gateway/gateway.hpp"
+#include "gateway/routing.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace larder::gateway {
+
+/// A candidate as it would be asked.
+struct Way {
+    Prepared prepared; // without its body where `is_bare`: that is made again when it is needed
+    bool is_bare = false;
+    const provider::FailurePolicy* on = nullptr; // null: whatever happens, no other one is asked
+    std::optional<std::chrono::milliseconds> first_byte_timeout;
+};
+
+struct Plan {
+    std::shared_ptr<const Settings> settings;
+    std::shared_ptr<const provider::Route> made; // a route that no file has
+    std::string route;                           // empty: none was asked for
+    provider::RouteMode mode = provider::RouteMode::kSingleModel;
+    std::vector<Way> ways; // at least one
+
+    [[nodiscard]] bool is_routed() const { return !route.empty(); }
+};
+
+/// What the cache has for a plan.
+struct PlanLookUp {
+    std::size_t way = 0;        // of `found`
+    std::optional<Found> found; // the first fresh one, else the first that may stand in
+    Claim claim;                // of the first way
+};
+
+/// How a call of a route ended, for those who want to know what was tried.
+struct Attempt {
+    std::string provider;
+    std::string model;
+    std::string result; // "200", "503", "timeout", "unavailable", "unreadable", "hit", …
+    std::int64_t took_ms = 0;
+};
+
+/// Whether the next way is to be asked after this end.
+[[nodiscard]] bool moves_on(const provider::FailurePolicy* on, const FlightEnd& end);
+[[nodiscard]] std::string result_of(const FlightEnd& end);
+/// The end of a way that was given up because no first byte came in its time.
+[[nodiscard]] FlightEnd end_without_first_byte(const provider::Target& target,
+                                               std::chrono::milliseconds bound);
+
+} // namespace larder::gateway
