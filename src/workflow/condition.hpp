@@ -41,8 +41,9 @@ struct Condition {
 /// At most 100 comparisons, 8 deep. kInvalidRequest with `field`.
 Result<Condition> read_condition(json::Value value, const std::string& field);
 /// A value that isn't there is equal to nothing, and no operator but `exists` and the negated ones
-/// is true for it. Numbers compare as numbers, texts bytewise; a text and a number are compared by
-/// greaterThan and the like where the text is a JSON number.
+/// is true for it; `null` is there, the empty output of a step (a skipped one's) isn't. Numbers
+/// compare as numbers, texts bytewise; a text and a number are compared by greaterThan and the like
+/// where the text is a JSON number.
 bool holds(const Condition& condition, const Scope& scope);
 /// Every reference in it.
 void collect(const Condition& condition, std::vector<const Reference*>& out);

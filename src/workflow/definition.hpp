@@ -41,6 +41,7 @@ struct Step {
     std::string id;
     std::optional<Template> system;
     std::vector<Message> messages; // a `prompt` is one of the user's
+    bool is_prompt = false;        // written as `prompt`
     std::string model;             // as a client names it; empty: the default
     std::string provider;
     std::string routing_mode;
@@ -62,7 +63,7 @@ struct Workflow {
     std::string name;
     std::string description;
     std::vector<Step> steps;         // in an order in which each stands after what it depends on
-    std::vector<std::string> inputs; // that templates read, sorted
+    std::vector<std::string> inputs; // that are needed, sorted; see check_input
     std::optional<Template> output;  // else the last step that was written
     std::size_t last_step = 0;       // that one's place in `steps`
     OnError on_error = OnError::kStop;
@@ -81,12 +82,13 @@ struct Surroundings {
 /// Reads a workflow and checks it whole: known members and types only, 1 to 64 steps, ids of
 /// letters, digits, `_` and `-`, no step twice, no unknown step or cycle (the message names its
 /// steps), chains up to 32, templates that can be read, references only to steps, schemas that can
-/// be compiled, `item` and
-/// `index` only inside a forEach. kInvalidRequest with `field` ("steps[3].prompt"), kTooLarge for
-/// what is over a limit.
+/// be compiled, `item` and `index` only in the texts of a forEach step (its `when` is of the step
+/// as a whole), limits no wider than the configuration's. kInvalidRequest with `field`
+/// ("steps[3].prompt"), kTooLarge for what is over a limit.
 Result<Workflow> read_workflow(json::Value workflow, const Surroundings& surroundings);
-/// Whether `input` (an object) has every member that the workflow reads: kInvalidRequest with
-/// `field` "input.name".
+/// Whether `input` (an object) has all that the workflow's texts and lists read from it:
+/// kInvalidRequest with `field` "input.name". What a step's own `when` looks at may be absent, and
+/// so may what no text reads.
 Result<void> check_input(const Workflow& workflow, json::Value input);
 
 /// The published JSON Schema (`GET /llm/workflow/schema`).

@@ -12,6 +12,9 @@ namespace larder::workflow {
 inline constexpr std::size_t kMostSteps = 64;
 inline constexpr int kDeepestChain = 32;                   // steps one after the other
 inline constexpr std::size_t kDefinitionBytes = 1UL << 20; // of a workflow's JSON
+inline constexpr std::size_t kMostReferences = 2'000;      // of all its templates and conditions
+inline constexpr std::size_t kMostComparisons = 500;       // of all its conditions
+inline constexpr std::size_t kMostPatterns = 32;           // of all its conditions
 
 struct Limits {
     std::chrono::milliseconds time{300'000}; // of a whole workflow

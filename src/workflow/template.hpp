@@ -6,6 +6,7 @@
 #include "workflow/scope.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -43,7 +44,10 @@ Result<Reference> read_reference(std::string_view text, const std::string& field
 Result<void> append(std::string& out, const Reference& reference, const Scope& scope,
                     std::size_t most);
 Result<std::string> render(const Template& text, const Scope& scope, std::size_t most);
-/// The value itself. nullopt: not there. Its bytes live as long as the scope.
+/// The value itself. nullopt: not there. Its bytes live as long as the scope. Of `steps.id.output`
+/// that is its JSON, where it is some; of `index` always nullopt.
 std::optional<json::Value> find(const Reference& reference, const Scope& scope);
+/// What stands at a reference's path below `value`. nullopt: nothing.
+std::optional<json::Value> follow(json::Value value, const std::vector<std::string>& path);
 
 } // namespace larder::workflow
