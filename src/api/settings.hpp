@@ -7,6 +7,7 @@
 #include "limit/limiter.hpp"
 #include "net/address.hpp"
 #include "session/store.hpp"
+#include "workflow/limits.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -31,6 +32,7 @@ struct Settings {
     std::vector<net::Network> trusted_proxies;
     std::vector<std::string> cors_origins;
     SessionSettings sessions;
+    workflow::Limits workflows;
     std::uint64_t max_body = 32ULL << 20;
     /// A stream that is silent for so long gets a comment; 0: none.
     std::chrono::milliseconds stream_keep_alive{15'000};

@@ -8,6 +8,7 @@
 #include "net/address.hpp"
 #include "provider/catalog.hpp"
 #include "redis/url.hpp"
+#include "workflow/limits.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -99,6 +100,7 @@ struct Config {
     std::vector<std::string> expensive_routes; // "METHOD /path", `*` as a glob
     limit::StoreLoss on_store_loss = limit::StoreLoss::kLocal;
     SessionConfig sessions;
+    workflow::Limits workflows;
     gateway::CompatConfig compat;
     LogLevel log_level = LogLevel::kInfo;
     LogFormat log_format = LogFormat::kJson;

@@ -57,7 +57,7 @@ TEST(ConfigDocument, ListsExactlyTheKeysOfTheCode) {
 TEST(ConfigDocument, HasItsSections) {
     const std::string document = read_whole(kDocument);
     for (const auto* heading : {"## Durations, sizes, variables", "## Environment variables",
-                                "## Reloading", "## The store", "## Cache rules",
+                                "## Reloading", "## The store", "## Cache rules", "## Routes",
                                 "## Trusted proxies", "## The price file", "## Every key"})
         EXPECT_NE(document.find(std::string(heading) + "\n"), std::string::npos) << heading;
 }
@@ -129,6 +129,14 @@ TEST(ConfigDocument, DefaultsAreThoseOfTheStructures) {
     EXPECT_EQ(duration(defaults["sessions.ttl"]), unset.sessions.ttl);
     EXPECT_EQ(size(defaults["sessions.max_size"]), unset.sessions.max_size);
     EXPECT_EQ(defaults["sessions.prefix"], unset.sessions.prefix);
+    const workflow::Limits& workflows = unset.workflows;
+    EXPECT_EQ(duration(defaults["workflows.time"]), workflows.time);
+    EXPECT_EQ(std::stod(defaults["workflows.cost"]), workflows.cost.dollars());
+    EXPECT_EQ(defaults["workflows.parallel"], std::to_string(workflows.parallel));
+    EXPECT_EQ(defaults["workflows.calls"], std::to_string(workflows.calls));
+    EXPECT_EQ(defaults["workflows.items"], std::to_string(workflows.items));
+    EXPECT_EQ(size(defaults["workflows.prompt"]), workflows.prompt_bytes);
+    EXPECT_EQ(size(defaults["workflows.output"]), workflows.output_bytes);
     for (const limit::Rule* rule : {&unset.llm, &unset.standard, &unset.expensive}) {
         EXPECT_EQ(defaults["limits." + rule->name + ".max"], std::to_string(rule->max));
         EXPECT_EQ(duration(defaults["limits." + rule->name + ".window"]), rule->window);
@@ -145,6 +153,7 @@ TEST(ConfigDocument, DefaultsAreThoseOfTheStructures) {
     EXPECT_EQ(defaults[place + "retries"], std::to_string(provider.retries));
     EXPECT_EQ(duration(defaults[place + "breaker.window"]), provider.breaker.window);
     EXPECT_EQ(duration(defaults[place + "breaker.probe_after"]), provider.breaker.probe_after);
+    EXPECT_EQ(std::stod(defaults[place + "breaker.rate"]), provider.breaker.rate);
     EXPECT_EQ(defaults[place + "breaker.failures"], std::to_string(provider.breaker.failures));
 }
 
@@ -157,6 +166,7 @@ TEST(ConfigDocument, TheExampleFileIsAccepted) {
     ASSERT_TRUE(config) << config.error().message;
     EXPECT_TRUE(config->warnings.empty()) << config->warnings.front();
     EXPECT_FALSE(config->catalog.providers.empty());
+    EXPECT_NE(config->catalog.find_route("smart"), nullptr);
     EXPECT_EQ(config->store, StoreKind::kSqlite);
 }
 

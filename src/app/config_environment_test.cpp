@@ -212,7 +212,7 @@ TEST(ConfigEnvironment, ReadsEveryKeyOfAProvider) {
              "    models: [a, b]\n    connect_timeout: 1s\n    first_byte_timeout: 2s\n"
              "    idle_timeout: 3s\n    total_timeout: 4s\n    retries: 5\n    retry_base: 6ms\n"
              "    retry_max_wait: 7s\n    ask_usage: false\n    vendor: v\n    cache_identity: i\n"
-             "    breaker: { failures: 8, window: 9s, probe_after: 10s, slow: 11s }\n",
+             "    breaker: { failures: 8, rate: 0.25, window: 9s, probe_after: 10s, slow: 11s }\n",
              {});
     const provider::Provider& p = config.catalog.providers.at(0);
     EXPECT_EQ(p.dialect, protocol::Dialect::kAnthropicMessages);
@@ -228,6 +228,7 @@ TEST(ConfigEnvironment, ReadsEveryKeyOfAProvider) {
     EXPECT_EQ(p.vendor, "v");
     EXPECT_EQ(p.cache_identity, "i");
     EXPECT_EQ(p.breaker.failures, 8);
+    EXPECT_EQ(p.breaker.rate, 0.25);
     EXPECT_EQ(p.breaker.window, std::chrono::seconds(9));
     EXPECT_EQ(p.breaker.probe_after, std::chrono::seconds(10));
     EXPECT_EQ(p.breaker.slow, std::chrono::seconds(11));

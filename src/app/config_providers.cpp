@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace larder::app {
 
@@ -66,6 +67,18 @@ void read_base_url(Reader& r, const Node& n, ProviderDraft& d) {
     d.provider.base_url = without_slash(*value);
 }
 
+void read_rate(Reader& r, const Node& n, ProviderDraft& d) {
+    const auto value = r.scalar(n, "a number");
+    if (!value)
+        return;
+    double rate = 0;
+    const char* const last = value->data() + value->size();
+    const auto [end, error] = std::from_chars(value->data(), last, rate);
+    if (error != std::errc() || end != last || !(rate > 0 && rate <= 1))
+        return r.mistake(n, "must be a number above 0, up to 1");
+    d.provider.breaker.rate = rate;
+}
+
 void read_models(Reader& r, const Node& n, ProviderDraft& d) {
     r.read(n, d.provider.models);
     if (n.kind == Node::Kind::kList && n.items.empty())
@@ -125,6 +138,9 @@ constexpr KeySpec<ProviderDraft> kProviderKeys[] = {
      [](Reader& r, const Node& n, ProviderDraft& d) {
          r.read(n, d.provider.breaker.failures, Range<int>{1, 1000});
      }},
+    {"breaker.rate", "number", "0.5",
+     "They open it only where they are that share of the calls in `window`: above 0, up to 1.",
+     read_rate},
     {"breaker.window", "duration", "10s", "The span in which failures are counted.",
      [](Reader& r, const Node& n, ProviderDraft& d) {
          r.read(n, d.provider.breaker.window, kTimeout);
@@ -136,6 +152,14 @@ constexpr KeySpec<ProviderDraft> kProviderKeys[] = {
     {"breaker.slow", "duration", "0", "A later first byte counts as a failure; 0: none does.",
      [](Reader& r, const Node& n, ProviderDraft& d) {
          r.read(n, d.provider.breaker.slow, {milliseconds(0), std::chrono::hours(24)});
+     }},
+    {"structured_outputs", "boolean", "by its place",
+     "Whether it holds answers to a JSON Schema where it is asked to. By default true at the own "
+     "hosts of the vendors openai, anthropic and gemini, else false.",
+     [](Reader& r, const Node& n, ProviderDraft& d) {
+         bool value = false;
+         r.read(n, value);
+         d.structured_outputs = value;
      }},
     {"ask_usage", "boolean", "true", "Whether streams ask for usage (api openai).",
      [](Reader& r, const Node& n, ProviderDraft& d) { r.read(n, d.provider.ask_usage); }},
@@ -181,6 +205,14 @@ std::string vendor_of(const ProviderDraft& draft, const llm::PriceTable& prices)
     if (provider.name == api.name || !prices.chat_models(provider.name).empty())
         return provider.name;
     return draft.has_base_url ? std::string() : std::string(api.name);
+}
+
+/// Whether it is one of the vendors themselves, whichever of their APIs it is asked by.
+bool is_at_vendor(const provider::Provider& provider) {
+    return std::ranges::any_of(kApis, [&](const Api& api) {
+        return provider.vendor == api.name &&
+               text::equals_ignoring_case(host_of(provider.base_url), host_of(api.base_url));
+    });
 }
 
 /// What the environment gives to a provider that the file doesn't place or doesn't know.
@@ -257,7 +289,7 @@ void read_aliases(ConfigReader& reader, const YamlNode& node, Draft& draft) {
 namespace {
 
 /// The names of models that the file gives must lead somewhere.
-void finish_names(ConfigReader& reader, Draft& draft, const std::string& names) {
+void finish_aliases(ConfigReader& reader, Draft& draft, const std::string& names) {
     provider::Catalog& catalog = draft.config.catalog;
     for (AliasDraft& each : draft.aliases) {
         const provider::Provider* provider = catalog.find(each.alias.provider);
@@ -267,8 +299,17 @@ void finish_names(ConfigReader& reader, Draft& draft, const std::string& names) 
                                   names);
         catalog.aliases.insert_or_assign(each.name, std::move(each.alias));
     }
+}
+
+void check_default_model(ConfigReader& reader, const Draft& draft) {
+    const provider::Catalog& catalog = draft.config.catalog;
     if (draft.default_model_line == 0 || catalog.default_model.empty())
         return;
+    const auto is_it = [&](const RouteDraft& each) {
+        return each.route.name == catalog.default_model;
+    };
+    if (std::ranges::any_of(draft.routes, is_it))
+        return; // its own mistakes have been said
     if (const auto target = catalog.resolve({}, catalog.default_model); !target)
         reader.mistake_at(draft.default_model_line, "default_model", target.error().message);
 }
@@ -291,12 +332,15 @@ void finish_providers(ConfigReader& reader, Draft& draft) {
         provider::Provider& provider = each.provider;
         if (provider.vendor.empty())
             provider.vendor = vendor_of(each, catalog.prices);
+        provider.structured_outputs = each.structured_outputs.value_or(is_at_vendor(provider));
         if (provider.cache_identity.empty())
             provider.cache_identity = provider.name + " " + provider.base_url;
         names += (names.empty() ? "" : ", ") + provider.name;
         catalog.providers.push_back(std::move(provider));
     }
-    finish_names(reader, draft, names);
+    finish_aliases(reader, draft, names);
+    finish_routes(reader, draft);
+    check_default_model(reader, draft);
 }
 
 } // namespace larder::app

@@ -1,5 +1,6 @@
 // The file's own keys: the one place where a key, its default and its check stand.
 #include "app/config_schema.hpp"
+#include "app/config_text.hpp"
 
 namespace larder::app {
 
@@ -13,6 +14,7 @@ constexpr Range<milliseconds> kAnyLifetime{milliseconds(0), hours(24 * 3650)};
 constexpr Range<milliseconds> kSessionLife{milliseconds(1000), hours(24 * 3650)};
 constexpr Range<milliseconds> kStoreWait{milliseconds(1), milliseconds(60'000)};
 constexpr Range<std::uint64_t> kBudget{1U << 20, 1ULL << 46};
+constexpr Range<std::uint64_t> kWorkflowText{1U << 10, 64ULL << 20};
 
 /// Takes a text of a later version: another value than the default is named.
 void read_later_text(ConfigReader& reader, const YamlNode& node, Draft& draft,
@@ -59,6 +61,23 @@ void read_max(ConfigReader& reader, const YamlNode& node, limit::Rule& rule) {
 
 void read_window(ConfigReader& reader, const YamlNode& node, limit::Rule& rule) {
     reader.read(node, rule.window, {milliseconds(100), hours(24 * 30)});
+}
+
+void read_count(ConfigReader& reader, const YamlNode& node, std::size_t& out, std::int64_t most) {
+    auto value = static_cast<std::int64_t>(out);
+    reader.read(node, value, Range<std::int64_t>{1, most});
+    out = static_cast<std::size_t>(value);
+}
+
+void read_cost(ConfigReader& reader, const YamlNode& node, llm::Money& out) {
+    const auto value = reader.scalar(node, "a number of dollars");
+    if (!value)
+        return;
+    const auto cost = parse_dollars(*value);
+    if (!cost)
+        return reader.mistake(node, "must be US dollars from 0 to 1000000 with up to six decimals, "
+                                    "such as 2.5");
+    out = *cost;
 }
 
 void read_algorithm(ConfigReader& reader, const YamlNode& node, limit::Rule& rule) {
@@ -144,6 +163,9 @@ constexpr KeySpec<Draft> kFileKeys[] = {
      "it lists.",
      read_providers},
     {"models", "map", "", "Model names of your own.", read_aliases},
+    {"routes", "map", "",
+     "Models that stand in for each other, by the name that clients give as a model (see above).",
+     read_model_routes},
     {"default_model", "text", "",
      "For requests without `model`. By default gpt-4o with OpenAI, else the first provider's best "
      "known one.",
@@ -304,6 +326,37 @@ constexpr KeySpec<Draft> kFileKeys[] = {
      [](Reader& r, const Node& n, Draft& d) {
          r.read(n, d.config.sessions.max_size, {1, 16ULL << 20});
      }},
+
+    {"workflows.time", "duration", "300s", "For a whole workflow.",
+     [](Reader& r, const Node& n, Draft& d) {
+         r.read(n, d.config.workflows.time, {milliseconds(1000), hours(24)});
+     }},
+    {"workflows.cost", "number", "10",
+     "US dollars that all calls of one workflow may cost, with up to six decimals; 0: nothing may "
+     "cost anything.",
+     [](Reader& r, const Node& n, Draft& d) { read_cost(r, n, d.config.workflows.cost); }},
+    {"workflows.parallel", "number", "16", "Calls of one workflow under way at once.",
+     [](Reader& r, const Node& n, Draft& d) {
+         read_count(r, n, d.config.workflows.parallel, 1000);
+     }},
+    {"workflows.calls", "number", "1000", "Calls of one workflow: of all steps, items and tries.",
+     [](Reader& r, const Node& n, Draft& d) {
+         read_count(r, n, d.config.workflows.calls, 100'000);
+     }},
+    {"workflows.items", "number", "200", "Items of one `forEach`.",
+     [](Reader& r, const Node& n, Draft& d) {
+         read_count(r, n, d.config.workflows.items, 10'000);
+     }},
+    {"workflows.prompt", "size", "1MiB", "The largest prompt of a step, its templates filled in.",
+     [](Reader& r, const Node& n, Draft& d) {
+         r.read(n, d.config.workflows.prompt_bytes, kWorkflowText);
+     }},
+    {"workflows.output", "size", "1MiB",
+     "The largest answer of a step; a `forEach`'s list: four times that.",
+     [](Reader& r, const Node& n, Draft& d) {
+         r.read(n, d.config.workflows.output_bytes, kWorkflowText);
+     }},
+
     {"database.url", "text", "sqlite:larder.db", "Later: the database of usage and accounts.",
      [](Reader& r, const Node& n, Draft& d) {
          d.has_database_url = true;
@@ -352,6 +405,10 @@ std::vector<KeyDoc> describe_keys() {
             describe("providers.<name>.", provider_keys(), all);
         if (key.path == "models")
             describe("models.<name>.", alias_keys(), all);
+        if (key.path == "routes") {
+            describe("routes.<name>.", model_route_keys(), all);
+            describe("routes.<name>.targets[].", route_target_keys(), all);
+        }
         if (key.path == "cache.rules")
             describe("cache.rules[].", cache_rule_keys(), all);
     }

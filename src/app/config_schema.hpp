@@ -22,12 +22,31 @@ struct ProviderDraft {
     std::optional<protocol::Dialect> dialect;
     bool has_base_url = false;
     bool has_api_key = false;
+    std::optional<bool> structured_outputs; // else by its place
     int line = 0;
 };
 
 struct AliasDraft {
     std::string name;
     provider::ModelAlias alias;
+    int line = 0;
+};
+
+/// A route's target as the file gives it.
+struct TargetDraft {
+    provider::RouteTarget target;
+    std::string text;           // given instead of a map: a route's name or a model's
+    bool from_variable = false; // what it names must not be shown
+    std::string path;           // "routes.smart.targets[1]"
+    int line = 0;
+    int weight_line = 0; // 0: not given
+};
+
+struct RouteDraft {
+    provider::Route route; // without its targets
+    std::vector<TargetDraft> targets;
+    std::optional<provider::RouteMode> mode;
+    Given<provider::Sticky> sticky;
     int line = 0;
 };
 
@@ -62,24 +81,28 @@ struct Draft {
     bool has_database_url = false;
     std::vector<ProviderDraft> providers;
     std::vector<AliasDraft> aliases;
+    std::vector<RouteDraft> routes;
     int default_model_line = 0;
     Given<std::string> prices_file;
     Given<std::string> tls_certificate;
     Given<std::string> tls_key;
 };
 
-/// Tables below `auth.keys[]`, `providers.<name>`, `models.<name>` and `cache.rules[]`, and the
-/// file's own.
+/// Tables below `auth.keys[]`, `providers.<name>`, `models.<name>`, `routes.<name>`,
+/// `routes.<name>.targets[]` and `cache.rules[]`, and the file's own.
 std::span<const KeySpec<Draft>> file_keys();
 std::span<const KeySpec<KeyDraft>> auth_key_keys();
 std::span<const KeySpec<ProviderDraft>> provider_keys();
 std::span<const KeySpec<provider::ModelAlias>> alias_keys();
+std::span<const KeySpec<RouteDraft>> model_route_keys();
+std::span<const KeySpec<TargetDraft>> route_target_keys();
 std::span<const KeySpec<CacheRule>> cache_rule_keys();
 
 /// Readers of the parts that are lists or maps of their own.
 void read_auth_keys(ConfigReader& reader, const YamlNode& node, Draft& draft);
 void read_providers(ConfigReader& reader, const YamlNode& node, Draft& draft);
 void read_aliases(ConfigReader& reader, const YamlNode& node, Draft& draft);
+void read_model_routes(ConfigReader& reader, const YamlNode& node, Draft& draft);
 void read_cache_rules(ConfigReader& reader, const YamlNode& node, Draft& draft);
 void read_listen(ConfigReader& reader, const YamlNode& node, Draft& draft);
 void read_trusted_proxies(ConfigReader& reader, const YamlNode& node, Draft& draft);
@@ -98,5 +121,8 @@ void finish_store(ConfigReader& reader, Draft& draft);
 
 /// Makes the catalog of the draft's providers, or of the two that are there by default.
 void finish_providers(ConfigReader& reader, Draft& draft);
+/// Resolves the routes' targets by the catalog's providers, aliases and prices. With a mistake
+/// anywhere the catalog stays without routes.
+void finish_routes(ConfigReader& reader, Draft& draft);
 
 } // namespace larder::app

@@ -55,6 +55,28 @@ std::optional<std::string> clean_key(std::string_view key) {
     return std::string(key);
 }
 
+std::optional<llm::Money> parse_dollars(std::string_view text) {
+    constexpr std::size_t kDecimals = 6;
+    constexpr std::int64_t kMostMicrodollars = 1'000'000'000'000;
+    constexpr std::int64_t kPicoInMicro = 1'000'000;
+    const std::size_t point = text.find('.');
+    const std::string_view whole = text.substr(0, point);
+    const std::string_view decimals = point == std::string_view::npos ? "" : text.substr(point + 1);
+    if (whole.empty() || decimals.size() > kDecimals ||
+        (point != std::string_view::npos && decimals.empty()))
+        return std::nullopt;
+    std::string digits(whole);
+    digits.append(decimals).append(kDecimals - decimals.size(), '0');
+    if (!std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; }))
+        return std::nullopt;
+    std::int64_t microdollars = 0;
+    const char* const last = digits.data() + digits.size();
+    const auto [end, error] = std::from_chars(digits.data(), last, microdollars);
+    if (error != std::errc() || end != last || microdollars > kMostMicrodollars)
+        return std::nullopt;
+    return llm::Money{.picodollars = microdollars * kPicoInMicro};
+}
+
 bool has_controls(std::string_view text) {
     return std::ranges::any_of(text, [](char c) { return (c >= 0 && c < ' ') || c == 127; });
 }

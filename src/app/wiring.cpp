@@ -173,6 +173,7 @@ std::shared_ptr<const api::Settings> Larder::make_settings(const Config& config)
     settings->expensive_routes = config.expensive_routes;
     settings->trusted_proxies = config.server.trusted_proxies;
     settings->cors_origins = config.server.cors_origins;
+    settings->workflows = config.workflows;
     settings->max_body = config.server.max_body;
     settings->stream_keep_alive = config.server.stream_keep_alive;
     settings->store_budget = Stores::budget(config);
