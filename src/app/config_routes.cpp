@@ -87,7 +87,8 @@ constexpr KeySpec<TargetDraft> kTargetKeys[] = {
 std::optional<int> read_status(std::string_view text) {
     int status = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), status);
-    if (error != std::errc() || end != text.data() + text.size() || status < 400 || status > 599)
+    if (text.size() != 3 || error != std::errc() || end != text.data() + 3 || status < 400 ||
+        status > 599)
         return std::nullopt;
     return status;
 }

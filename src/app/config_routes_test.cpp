@@ -208,7 +208,7 @@ TEST(ConfigRoutes, AreRefusedWithTheirLineWhereOneIsWrongInItself) {
 TEST(ConfigRoutes, TakeNoFailuresThatThereAreNot) {
     for (const std::string_view item :
          {"399", "600", "42", "4290", "5xy", "6xx", "500-", "-500", "503-500", "500-600", "399-404",
-          "500-503-504", "+500", "Timeout", "everything", "''", "4.5e2", "500 - 503"}) {
+          "500-503-504", "+500", "Timeout", "everything", "''", "4.5e2", "500 - 503", "0429"}) {
         const std::string message = mistakes(
             route_yaml("mode: fallback, targets: [gpt-4o], on: [429, " + std::string(item) + "]"));
         EXPECT_TRUE(
@@ -342,6 +342,19 @@ TEST(ConfigRoutes, BalanceOverTargetsThatDiffer) {
                        "  b: { mode: fallback, targets: [gpt-4o, gpt-4o] }\n")
                   .find("f:4: routes.a.targets[1]: the same as"),
               std::string::npos);
+}
+
+TEST(ConfigRoutes, SurviveEveryPrefixOfAFile) {
+    const std::string whole = "routes:\n"
+                              "  smart: { mode: load-balance, sticky: user, on: [429, 500-503], "
+                              "targets: [gpt-4o, { model: own, weight: 2, deployment: d }, "
+                              "{ route: other }] }\n"
+                              "  other: { mode: fallback, targets: [smart, fast] }\n";
+    for (std::size_t length = 0; length <= whole.size(); ++length) {
+        const auto config = read(whole.substr(0, length));
+        EXPECT_TRUE(config || !config.error().message.empty()) << length;
+    }
+    EXPECT_NE(mistakes(whole).find("a circle of routes: smart > other > smart"), std::string::npos);
 }
 
 } // namespace
