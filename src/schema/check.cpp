@@ -3,10 +3,9 @@
 #include "schema/compiled.hpp"
 #include "schema/path.hpp"
 
-#include "base/hash.hpp"
-
 #include <algorithm>
-#include <unordered_map>
+#include <tuple>
+#include <utility>
 
 namespace larder::schema {
 
@@ -15,11 +14,13 @@ namespace {
 using json::Kind;
 using json::Value;
 
-constexpr int kRecursionMax = 1'000;        // `allOf`, `$ref` and the like among it
-constexpr std::size_t kComparedDepth = 128; // of values that are compared whole
+constexpr int kRecursionMax = 1'000;          // `allOf`, `$ref` and the like among it
+constexpr std::size_t kComparedDepth = 128;   // of values that are compared whole
+constexpr std::size_t kViolationsMax = 1'000; // each is compared with all
 constexpr std::size_t kMessageBytesMax = 400;
 constexpr std::size_t kQuotedBytesMax = 80;
 constexpr std::size_t kBytesInAStep = 16;
+constexpr std::size_t kStepsOfSorting = 4; // for each element
 
 std::string quoted(std::string_view name) {
     std::string out;
@@ -44,7 +45,8 @@ bool is_integral(std::string_view token) {
 class Checker {
 public:
     explicit Checker(const Program& program)
-        : program_(program), room_(std::max<std::size_t>(program.limits.violations, 1)) {}
+        : program_(program),
+          room_(std::clamp<std::size_t>(program.limits.violations, 1, kViolationsMax)) {}
 
     Result<std::vector<Violation>> run(Value value) {
         std::vector<Violation> violations;
@@ -310,22 +312,37 @@ private:
         return true;
     }
 
+    /// By sorting the elements' canonical forms: a table of hashes could be flooded.
     bool is_unique(Value array, const Path& where) {
-        constexpr std::size_t kStepsOfAnEntry = 4;
-        std::unordered_map<Sha256, std::size_t, Sha256Hash> seen;
-        bool is_valid = true;
-        each_element(array, [&](std::size_t position, Value element) {
-            if (!charge(kStepsOfAnEntry) || !write_canonical(element))
+        struct Element {
+            std::string_view text;
+            std::size_t position;
+        };
+        std::string all;
+        std::vector<std::pair<std::size_t, std::size_t>> spans;
+        each_element(array, [&](std::size_t /*position*/, Value element) {
+            if (!charge(kStepsOfSorting) || !write_canonical(element))
                 return false;
-            const auto [first, is_new] = seen.emplace(sha256(canonical_), position);
-            if (!is_new)
-                is_valid = wrong(where, [&] {
-                    return "must not have equal elements, as at " + std::to_string(first->second) +
-                           " and " + std::to_string(position);
-                });
-            return is_valid;
+            spans.emplace_back(all.size(), canonical_.size());
+            all += canonical_;
+            return true;
         });
-        return is_valid;
+        if (!failure_.empty())
+            return false;
+        std::vector<Element> elements;
+        for (const auto& [begin, size] : spans)
+            elements.push_back(
+                {.text = std::string_view(all).substr(begin, size), .position = elements.size()});
+        std::ranges::sort(elements, {}, [](const Element& element) {
+            return std::pair(element.text, element.position);
+        });
+        const auto equal = std::ranges::adjacent_find(elements, {}, &Element::text);
+        if (equal == elements.end())
+            return true;
+        return wrong(where, [&] {
+            return "must not have equal elements, as at " + std::to_string(equal->position) +
+                   " and " + std::to_string(std::next(equal)->position);
+        });
     }
 
     // ---- objects ----

@@ -14,7 +14,10 @@ namespace {
 using json::Kind;
 using json::Value;
 
-constexpr std::size_t kPatternsMax = 100;
+constexpr std::size_t kPatternsMax = 100; // bounds their memory,
+constexpr std::size_t kPatternStepsMax =
+    20'000; // and this the time that compiling takes: for a text of
+constexpr std::size_t kPatternBytes = 100;
 
 /// One token of a JSON Pointer without its escapes; nullopt for a "~" that is none.
 std::optional<std::string> unescape_token(std::string_view token) {
@@ -170,6 +173,9 @@ Result<Index> Compiler::pattern(std::string_view expression, const Path& where) 
     auto compiled = Pattern::compile(expression);
     if (!compiled)
         return fail_field(where.pointer(), clip(compiled.error().message, 200));
+    pattern_steps_ += compiled->steps(kPatternBytes);
+    if (pattern_steps_ > kPatternStepsMax)
+        return fail_field(where.pointer(), "makes this schema's patterns too large together");
     const auto index = static_cast<Index>(program_.patterns.size());
     program_.patterns.push_back(*std::move(compiled));
     patterns_.emplace(expression, index);

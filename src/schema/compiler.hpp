@@ -87,6 +87,7 @@ private:
     std::unordered_map<std::uint32_t, Index> by_node_; // and back
     std::map<std::string, std::uint32_t, std::less<>> anchors_;
     std::map<std::string, Index, std::less<>> patterns_; // by expression
+    std::size_t pattern_steps_ = 0;
     std::vector<Reference> references_;
     std::map<std::string, Index, std::less<>> resolved_; // by the reference's text
     std::map<std::uint32_t, Members> members_;           // of objects that references lead through

@@ -205,7 +205,7 @@ bool Pattern::matches(std::string_view text) const {
 }
 
 std::size_t Pattern::steps(std::size_t bytes) const {
-    constexpr std::size_t kInstructionsInAStep = 256;
+    constexpr std::size_t kInstructionsInAStep = 64;
     const auto size = static_cast<std::size_t>(compiled_->expression.ProgramSize());
     return 1 + (bytes * size / kInstructionsInAStep);
 }
