@@ -171,7 +171,6 @@ class RouteProvider(contextlib.AbstractContextManager):
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            wbufsize = -1  # a head and its body in one write
             disable_nagle_algorithm = True
 
             def do_POST(self):
