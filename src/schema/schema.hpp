@@ -19,7 +19,7 @@ struct Limits {
     std::size_t nodes = 5'000;       // subschemas
     int depth = 64;                  // of a schema, and of a value through `$ref`
     std::size_t steps = 1'000'000;   // keywords that one check may look at
-    std::size_t violations = 20;     // that are reported
+    std::size_t violations = 20;     // that are reported; never more than 1,000
 };
 
 /// What is wrong with a value, and where.
