@@ -139,46 +139,67 @@ bool Checker::by_logic(const LogicRules& rules, Value value, const Path& where) 
 }
 
 bool Checker::matches_any(const std::vector<Index>& alternatives, Value value, const Path& where) {
-    Index closest = alternatives.front();
-    std::size_t farthest = 0;
-    for (const Index alternative : alternatives) {
-        const std::size_t before = steps_;
-        if (quietly(alternative, value, where))
-            return true;
-        if (steps_ - before > farthest) { // the one that failed last is likely meant
-            farthest = steps_ - before;
-            closest = alternative;
-        }
-    }
-    return none_matches(alternatives.size(), closest, value, where);
+    if (alternatives.size() == 1) // says more
+        return evaluate(alternatives.front(), value, where);
+    Index closest = kNone;
+    return first_match(alternatives, value, where, closest) < alternatives.size() ||
+           none_matches(alternatives, closest, value, where);
 }
 
 bool Checker::matches_one(const std::vector<Index>& alternatives, Value value, const Path& where) {
-    Index closest = alternatives.front();
+    if (alternatives.size() == 1)
+        return evaluate(alternatives.front(), value, where);
+    Index closest = kNone;
+    const std::size_t match = first_match(alternatives, value, where, closest);
+    if (match >= alternatives.size())
+        return none_matches(alternatives, closest, value, where);
+    const auto others = std::span(alternatives).subspan(match + 1);
+    const std::size_t other = match + 1 + first_match(others, value, where, closest);
+    if (other >= alternatives.size())
+        return true;
+    return wrong(where, [&] {
+        return "must match one alternative only, but matches " + std::to_string(match) + " and " +
+               std::to_string(other);
+    });
+}
+
+std::size_t Checker::first_match(std::span<const Index> alternatives, Value value,
+                                 const Path& where, Index& closest) {
     std::size_t farthest = 0;
-    std::optional<std::size_t> match;
     for (std::size_t position = 0; position < alternatives.size(); ++position) {
         const std::size_t before = steps_;
-        if (quietly(alternatives[position], value, where)) {
-            if (match)
-                return wrong(where, [&] {
-                    return "must match one alternative only, but matches " +
-                           std::to_string(*match) + " and " + std::to_string(position);
-                });
-            match = position;
-        } else if (steps_ - before > farthest) {
+        if (quietly(alternatives[position], value, where))
+            return position;
+        if (steps_ - before > farthest) { // the one that failed last is likely meant
             farthest = steps_ - before;
             closest = alternatives[position];
         }
     }
-    return match || none_matches(alternatives.size(), closest, value, where);
+    return alternatives.size();
 }
 
-bool Checker::none_matches(std::size_t count, Index closest, Value value, const Path& where) {
+bool Checker::none_matches(const std::vector<Index>& alternatives, Index closest, Value value,
+                           const Path& where) {
     return wrong(where, [&] {
-        return "matches none of the " + counted(count, "alternative") + "; by the closest, it " +
-               first_wrong(closest, value, where);
+        if (const std::uint8_t types = types_instead(alternatives, value); types != 0)
+            return "must be " + words_of(types);
+        return "matches none of the " + counted(alternatives.size(), "alternative") +
+               "; by the closest, it " + first_wrong(closest, value, where);
     });
+}
+
+std::uint8_t Checker::types_instead(const std::vector<Index>& alternatives, Value value) const {
+    const TypeBit type = type_of(value);
+    std::uint8_t types = 0;
+    for (const Index alternative : alternatives) {
+        const std::uint8_t allowed = program_.subschemas[alternative].types;
+        const bool could_match =
+            (allowed & type) != 0 || (type == kNumberBit && (allowed & kIntegerBit) != 0);
+        if (allowed == 0 || could_match)
+            return 0;
+        types |= allowed;
+    }
+    return types;
 }
 
 } // namespace larder::schema

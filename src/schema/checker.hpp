@@ -8,6 +8,7 @@
 #include "schema/path.hpp"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -139,7 +140,14 @@ private:
     bool by_logic(const LogicRules& rules, json::Value value, const Path& where);
     bool matches_any(const std::vector<Index>& alternatives, json::Value value, const Path& where);
     bool matches_one(const std::vector<Index>& alternatives, json::Value value, const Path& where);
-    bool none_matches(std::size_t count, Index closest, json::Value value, const Path& where);
+    /// Its position, or how many there are; `closest` is set when there is none.
+    std::size_t first_match(std::span<const Index> alternatives, json::Value value,
+                            const Path& where, Index& closest);
+    bool none_matches(const std::vector<Index>& alternatives, Index closest, json::Value value,
+                      const Path& where);
+    /// What would have been right, if the value's type is wrong for all; else 0.
+    [[nodiscard]] std::uint8_t types_instead(const std::vector<Index>& alternatives,
+                                             json::Value value) const;
 
     const Program& program_;
     std::vector<Violation>* out_ = nullptr; // null: only the verdict counts

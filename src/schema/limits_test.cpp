@@ -160,6 +160,20 @@ TEST(SchemaLimits, RefuseMorePatternsThanMemoryAllows) {
     EXPECT_TRUE(Schema::compile(same.root()));
 }
 
+TEST(SchemaLimits, RefusePatternsThatAreTooLargeTogether) {
+    const Parsed schema(R"({"allOf":)" +
+                        list(50,
+                             [](std::size_t index) {
+                                 return R"({"pattern":"(ab?){900}[cd]{)" + std::to_string(index) +
+                                        ",900}\"}";
+                             }) +
+                        "}");
+    const auto compiled = Schema::compile(schema.root());
+    ASSERT_FALSE(compiled);
+    EXPECT_THAT(compiled.error().message, ::testing::HasSubstr("too large together"));
+    EXPECT_THAT(compiled.error().field, ::testing::MatchesRegex("/allOf/[0-9]+/pattern"));
+}
+
 TEST(SchemaLimits, MatchAnEvilPatternInLinearTime) {
     const Parsed schema(R"j({"pattern":"(a+)+$"})j");
     const auto result = check(schema, Parsed("\"" + std::string(1'000'000, 'a') + "b\""));

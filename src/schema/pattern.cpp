@@ -14,8 +14,8 @@ namespace larder::schema {
 namespace {
 
 constexpr std::size_t kExpressionBytesMax = 1'000;
-constexpr std::int64_t kMemoryMax = 1 << 20; // of one pattern, its program and its automata
-constexpr int kProgramMax = 10'000;          // instructions
+constexpr std::int64_t kMemoryMax = 512 << 10; // of one pattern, its program and its automata
+constexpr int kProgramMax = 10'000;            // instructions
 // What `\s` and `\S` stand for in ECMA-262 (12.2 and 12.3), as the inside of a class.
 constexpr std::string_view kSpaces = R"(\t-\r \x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029})"
                                      R"(\x{202f}\x{205f}\x{3000}\x{feff})";

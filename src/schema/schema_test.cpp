@@ -225,6 +225,16 @@ TEST(Schema, NamesTheFirstFaultOfTheClosestAlternative) {
               "\"x\"");
 }
 
+TEST(Schema, NamesTheTypesWhenNoAlternativeHasTheValuesOwn) {
+    EXPECT_EQ(words(R"({"anyOf":[{"type":"string","minLength":3},{"type":"null"}]})", "1"),
+              "the value must be a string or null");
+    EXPECT_EQ(words(R"({"oneOf":[{"type":"integer"},{"type":"null"}]})", "1.5"),
+              "the value matches none of the 2 alternatives; by the closest, it must be a whole "
+              "number");
+    EXPECT_EQ(words(R"({"anyOf":[{"properties":{"a":{"type":"null"}}}]})", R"({"a":1})"),
+              "/a must be null");
+}
+
 TEST(Schema, ReportsAFaultOnceAndNoMoreThanItsLimit) {
     EXPECT_EQ(words(R"({"$defs":{"a":{"minimum":1}},"allOf":[{"$ref":"#/$defs/a"},
                        {"$ref":"#/$defs/a"}]})",
