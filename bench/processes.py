@@ -177,13 +177,14 @@ class Nginx(Process):
 class Larder(Process):
     """Log and limits on; `cache`, `threads`, the limit and the API keys as the row needs them.
 
-    `limit` 0 switches the tiers off; `store` and `memory` are texts of the configuration.
+    `limit` 0 switches the tiers off; `store` and `memory` are texts of the configuration, `providers` and `rest`
+    lines to be added to it.
     """
 
     hit_header = ("x-larder-cache", "hit")
 
     def __init__(self, run, upstream_port, cache=True, threads=1, limit=LIMIT_OF_NOTHING, keys="",
-                 store=SQLITE, memory="256MiB", directory=None, cores=SERVER_CORE):
+                 store=SQLITE, memory="256MiB", directory=None, cores=SERVER_CORE, providers="", rest=""):
         self.port = free_port()
         directory = directory or run.new_directory("larder")
         directory.mkdir(parents=True, exist_ok=True)
@@ -193,7 +194,7 @@ class Larder(Process):
             + (f"auth: {{ mode: keys, keys: [{keys}] }}\n" if keys else "")
             + "providers:\n"
             "  openai: { api: openai, api_key: bench, "
-            f"base_url: \"http://127.0.0.1:{upstream_port}/v1\" }}\n"
+            f"base_url: \"http://127.0.0.1:{upstream_port}/v1\" }}\n" + providers + rest +
             f"cache: {{ enabled: {'true' if cache else 'false'}, memory: {memory} }}\n"
             f"store: {store}\n"
             "limits:\n"

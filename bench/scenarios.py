@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import fleet
+import routes
 import streams
 from measure import (
     cpu_round,
@@ -295,6 +296,7 @@ SCENARIOS = {
     "flight": measure_single_flight,
     "limit": measure_limit,
     **streams.SCENARIOS,
+    **routes.SCENARIOS,
     **fleet.SCENARIOS,
 }
 CALIBRATED = ("hit", "miss", "miss-cached", "latency", "flight")  # nginx can stand in for Larder
