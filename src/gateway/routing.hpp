@@ -60,14 +60,16 @@ private:
 };
 
 /// The candidates in the order in which they are to be asked, each model at a provider once, at
-/// most kMostRouteModels. Those that are well come first: no open breaker (a half-open one lets its
-/// probe through), not cooling. `fallback`, `single-model`: the file's order. `load-balance`: by
-/// weight over a low-discrepancy sequence, or by weighted rendezvous hashing of the sticky key; the
-/// others follow, heavier ones first. `fastest`: the better of two random ones by peak EWMA, the
-/// others by their cost. `cheapest`: by the price of the estimated tokens among those that can do
-/// what is asked; unpriced ones after them; those that can't are left out unless none can. A nested
-/// route stands where its target stands, as its own list; its weight is the target's, its cost and
-/// price those of its first candidate.
+/// most kMostRouteModels. Those that are well come first: no open breaker (one whose probe is due
+/// lets it through), not cooling, no key missing (unless the route doesn't go on after that); where
+/// none is well, all are chosen from. `fallback`, `single-model`: the file's order. `load-balance`:
+/// by weight over a low-discrepancy sequence, or by weighted rendezvous hashing of the sticky key;
+/// the others follow, heavier ones first. `fastest`: the better of two random ones by peak EWMA,
+/// the others by their cost. `cheapest`: by the price of the estimated tokens among those that can
+/// do what is asked; unpriced ones after them; those that can't are left out unless none can. A
+/// nested route stands where its target stands, as its own list; its weight is the target's, its
+/// cost, price and abilities those of its first candidate; it takes a step of its sequence only
+/// where its list comes first, else its weights are met by chance.
 std::vector<RouteCandidate> order_route(const provider::Catalog& catalog,
                                         const provider::Route& route, const RouteQuestion& question,
                                         const RouteState& state);
