@@ -1,10 +1,9 @@
 """Routes: which model is asked next after which failure, and what the client and the trace then say."""
 import json
 import subprocess
-import threading
 import unittest
 
-from harness import BUILD, Stream, in_parallel, wait_until
+from harness import BUILD, Stream, wait_until
 from route_targets import (RouteTest, begin_with_error, break_after, cut_after, end_at_once, hang, metadata_of, say,
                            say_html, text_of)
 
@@ -229,92 +228,6 @@ class Told(RouteTest):
         self.assertIn(b"one answers 1", stream.read_all())
 
 
-class Meanwhile(RouteTest):
-    """What happens while one is waited for."""
-
-    BOUND = "{ mode: fallback, first_byte_timeout: 300ms, targets: [one/m, two/m] }"
-
-    def start_alive(self, first, second):
-        one, two = self.provider("one", first), self.provider("two", second)
-        text = self.text({"one": one, "two": two}, {"smart": self.BOUND}, "breaker: { failures: 1000 }")
-        return self.start_larder(text.replace("listen: 127.0.0.1:0", "listen: 127.0.0.1:0, stream_keep_alive: 50ms")), one, two
-
-    def test_a_comment_is_no_answer(self):
-        larder, one, two = self.start_alive(hang, None)
-        for ask in DIALECTS:
-            with self.subTest(ask):
-                reply = getattr(larder, ask)(ask, model="smart", stream=True)
-                self.assertIn(b": keep-alive", reply.body)
-                self.assertEqual((reply.status, text_of(reply)), (200, f"two answers {two.calls}"))
-        tried = metadata_of(larder.generate("tried", model="smart", stream=True))["route"]["tried"]
-        self.assertEqual([each["result"] for each in tried], ["timeout", "200"])
-        self.assertTrue(290 <= tried[0]["tookMs"] < 5000, tried)
-
-    def test_after_a_comment_the_error_is_an_event(self):
-        larder, one, two = self.start_alive(hang, say(503))
-        for ask in DIALECTS:
-            with self.subTest(ask):
-                reply = getattr(larder, ask)(ask, model="smart", stream=True)
-                self.assertEqual(reply.status, 200)
-                self.assertIn("two says 503", reply.events()[-1][1])
-                self.assertEqual(len(reply.events()), 1, reply)
-
-    def test_a_client_that_leaves_ends_it(self):
-        larder, one, two = self.start_alive(hang, None)
-        stream = Stream(larder.address, "/v1/chat/completions",
-                        {"model": "smart", "messages": [{"role": "user", "content": "leaves"}]})
-        wait_until(lambda: one.calls == 1, "it is asked")
-        stream.close()
-        # The one after it has waited for as long: the first would have gone on before.
-        self.assertEqual(text_of(larder.chat("stays", "smart")), "two answers 1")
-        self.assertEqual((one.calls, two.calls), (2, 1))
-
-    def test_who_asks_the_first_one_itself_is_not_hurried(self):
-        def fail_once(call):
-            if call.provider.calls > 1:
-                return call.answer()
-            call.provider.gate.wait()
-            return call.refuse(500)
-
-        one, two = self.provider("one", fail_once), self.provider("two")
-        larder = self.start({"one": one, "two": two}, {"smart": "{ mode: fallback, targets: [one/m, two/m] }"},
-                            keys="retries: 2, retry_base: 1ms")
-        bodies = ({"model": "smart"}, {"model": "one/m"})
-
-        def ask(index):
-            if index == 1:
-                wait_until(lambda: one.calls == 1, "the route's call is under way")
-            else:
-                threading.Thread(target=release, daemon=True).start()
-            return larder.chat("the same", **bodies[index])
-
-        def release():
-            wait_until(lambda: "larder_connections 3" in larder.get("/metrics").body.decode(), "both have come")
-            one.gate.set()
-
-        routed, direct = in_parallel(2, ask)
-        self.assertEqual(text_of(routed), "two answers 1")
-        self.assertEqual((direct.status, text_of(direct)), (200, "one answers 2"), direct)
-
-
-class Counts(RouteTest):
-    def test_a_request_counts_once_whoever_is_asked(self):
-        one, two = self.provider("one", say(500)), self.provider("two")
-        larder = self.start_larder(
-            self.text({"one": one, "two": two}, {"smart": "{ mode: fallback, targets: [one/m, two/m] }"})
-            .replace("llm: { max: 0 }", "llm: { max: 3, window: 1h }"))
-        for left in ("2", "1", "0"):
-            reply = larder.chat(left, "smart")
-            self.assertEqual((reply.status, reply.headers["x-ratelimit-remaining"]), (200, left))
-        self.assertEqual(larder.chat("over", "smart").status, 429)
-        stats = larder.get("/llm/cache/stats").json()
-        self.assertEqual((stats["hits"], stats["misses"]), (0, 3))
-        self.assertEqual(larder.stop(), 0)
-        answered = [line for line in larder.log() if line.get("status") == 200 and "chat" in str(line)]
-        self.assertEqual({line.get("provider") for line in answered}, {"two"})
-        self.assertNotIn("sk-route-test-key", larder.text())
-
-
 class Asking(RouteTest):
     """How a request says which route it wants."""
 
@@ -448,30 +361,6 @@ class Nested(RouteTest):
                 status, said = self.check(routes)
                 self.assertNotEqual(status, 0, said)
                 self.assertIn(word, said)
-
-
-class Conversions(RouteTest):
-    """A route over both APIs, for clients of each."""
-
-    def test_every_client_gets_an_answer_from_either(self):
-        for order in (["one/m", "ant/m"], ["ant/m", "one/m"]):
-            for fails in (None, order[0]):
-                providers = {name: self.provider(name, say(500) if fails == f"{name}/m" else None)
-                             for name in ("one", "ant")}
-                larder = self.start(providers, {"smart": f"{{ mode: fallback, targets: [{', '.join(order)}] }}"},
-                                    keys="breaker: { failures: 1000 }")
-                winner = order[1] if fails else order[0]
-                for ask in DIALECTS:
-                    for stream in (False, True):
-                        with self.subTest(order=order, fails=fails, ask=ask, stream=stream):
-                            reply = getattr(larder, ask)(f"{ask} {stream}", model="smart", max_tokens=50,
-                                                         **({"stream": True} if stream else {}))
-                            self.assertEqual(reply.status, 200, reply)
-                            provider = providers[winner.split("/")[0]]
-                            self.assertEqual(text_of(reply), f"{provider.name} answers {provider.calls}")
-                            tried = f"{order[0]}=500, {order[1]}=200" if fails else f"{order[0]}=200"
-                            self.assert_tried(reply, tried)
-                            self.assertEqual(set(provider.models), {"m"})
 
 
 if __name__ == "__main__":
