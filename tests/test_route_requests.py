@@ -5,7 +5,8 @@ import threading
 import unittest
 
 from harness import Stream, in_parallel, wait_until
-from route_targets import RouteTest, hang, metadata_of, say, text_of
+from route_targets import (RouteTest, begin_with_error, break_after, cut_after, end_at_once, hang, metadata_of, say,
+                           text_of)
 
 DIALECTS = ("generate", "chat", "messages")
 
@@ -168,6 +169,23 @@ class Conversions(RouteTest):
                             tried = f"{order[0]}=500, {order[1]}=200" if fails else f"{order[0]}=200"
                             self.assert_tried(reply, tried)
                             self.assertEqual(set(provider.models), {"m"})
+
+    def test_a_stream_is_never_a_mixture_of_two(self):
+        for first in ("one", "ant"):
+            for what, behave, text in (("an error at once", begin_with_error, None), ("no event", end_at_once, None),
+                                       ("an error later", break_after(2), f"{first} answers"),
+                                       ("a cut", cut_after(2), f"{first} answers")):
+                provider, two = self.provider(first, behave), self.provider("two")
+                larder = self.start({first: provider, "two": two},
+                                    {"smart": f"{{ mode: fallback, targets: [{first}/m, two/m] }}"},
+                                    keys="breaker: { failures: 1000 }")
+                for index, ask in enumerate(DIALECTS, 1):
+                    with self.subTest(first=first, what=what, ask=ask):
+                        reply = getattr(larder, ask)(ask, model="smart", stream=True)
+                        self.assertEqual(text_of(reply), text or f"two answers {index}")
+                        self.assertEqual(two.calls, 0 if text else index)
+                        failures = [data for name, data in reply.events() if '"error":' in data]
+                        self.assertEqual(len(failures), 1 if text else 0, reply.body)
 
 
 if __name__ == "__main__":
