@@ -272,6 +272,21 @@ class Asking(RouteTest):
         self.assertEqual(reply.headers["x-larder-route-tried"], "one/x=500, one/m=500, two/m=200")
         self.assertEqual(metadata_of(reply)["route"]["mode"], "fallback")
 
+    def test_a_mode_with_a_model_that_several_providers_have(self):
+        one, two, three = self.provider("one"), self.provider("two"), self.provider("three")
+        larder = self.start({"one": one, "two": two, "three": three}, {"other": "{ mode: cheapest, targets: [three/m] }"},
+                            keys={"one": "models: [shared]", "two": "models: [shared]", "three": "models: [m]"})
+        for index in range(20):
+            reply = larder.generate(f"{index}", model="shared", routingMode="load-balance")
+            self.assertEqual((reply.status, reply.headers["x-larder-route"]), (200, "load-balance"), reply)
+        self.assertEqual((one.calls, two.calls, three.calls), (10, 10, 0))
+        one.behave = say(500)
+        self.assert_tried(larder.generate("a", model="shared", routingMode="fallback"),
+                          "one/shared=500, two/shared=200", "fallback")
+        # A provider that is named stays the first.
+        self.assert_tried(larder.generate("b", model="shared", provider="two", routingMode="fallback"),
+                          "two/shared=200", "fallback")
+
     def test_the_header_names_a_mode(self):
         reply = self.larder.chat("a", model="one/x", headers={"x-larder-route": "fallback"})
         self.assertEqual(reply.headers["x-larder-route-tried"], "one/x=500, one/m=500, two/m=200", reply)
