@@ -4,6 +4,7 @@
 #include "api/llm_routes.hpp"
 #include "api/stream_writer.hpp"
 #include "base/hash.hpp"
+#include "gateway/first_byte.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -23,9 +24,11 @@ bool is_failure(const FlightEnd& end) {
     return end.provider_status >= 500 || end.provider_status == 429;
 }
 
-/// Follows a flight to its end; null when the client has gone.
+/// Follows a flight to its end, for as long as `bound` allows where there is one; null when the
+/// client has gone, or the bound has passed.
 Task<std::shared_ptr<const FlightEnd>> follow(http::Exchange& exchange,
-                                              gateway::Gateway::Joined joined) {
+                                              gateway::Gateway::Joined joined,
+                                              std::optional<std::chrono::milliseconds> bound) {
     struct Leaving {
         const gateway::Gateway::Joined& joined;
         ~Leaving() { joined.flight->leave(joined.follower); }
@@ -33,8 +36,9 @@ Task<std::shared_ptr<const FlightEnd>> follow(http::Exchange& exchange,
     const Leaving leaving(joined);
     const auto follower = joined.follower;
     exchange.watch_gone([follower] { follower->signal.notify(); });
+    const gateway::FirstByteBound patience(exchange.executor(), follower, bound);
     gateway::Flight::News news;
-    while (!exchange.gone() && !news.end) {
+    while (!exchange.gone() && !news.end && !patience.has_passed()) {
         if (!joined.flight->poll(*follower, news))
             co_await follower->signal.wait();
     }
@@ -66,42 +70,81 @@ Task<void> EmbeddingRoutes::embed(Context& context) {
                                    .query = head.query,
                                    .name_space = context.principal->name_space,
                                    .user = context.principal->user,
+                                   .route = route_field(head.fields),
+                                   .session = session_field(head.fields),
                                    .forwarded =
                                        forwarded_fields(Dialect::kOpenAiEmbeddings, head.fields),
                                    .directives = *std::move(directives)};
-    const auto batch = gateway_.prepare_embeddings(context.settings->gateway, inquiry);
+    auto batch = gateway_.prepare_embeddings(context.settings->gateway, inquiry);
     if (!batch) {
         co_await reply_error(context, batch.error());
         co_return;
     }
-    context.provider = (*batch)->prepared.target.provider->name;
-    context.model = (*batch)->prepared.target.model;
-    co_await answer(context, **batch);
+    const gateway::RouteChoice choice = std::move((*batch)->choice);
+    if (choice.is_routed())
+        context.trace = RouteTrace{.route = choice.route, .mode = choice.mode, .tried = {}};
+    for (std::size_t way = 0; batch; ++way) {
+        context.provider = (*batch)->prepared.target.provider->name;
+        context.model = (*batch)->prepared.target.model;
+        const gateway::RouteCandidate* const candidate =
+            choice.is_routed() ? &choice.candidates[way] : nullptr;
+        if (co_await answer(context, **batch, candidate))
+            co_return;
+        batch = gateway_.prepare_embeddings(context.settings->gateway, inquiry,
+                                            &choice.candidates[way + 1]);
+    }
+    co_await reply_error(context, batch.error());
 }
 
-Task<void> EmbeddingRoutes::answer(Context& context, EmbeddingsBatch& batch) {
+/// False when the client has got nothing, and its route has another model.
+Task<bool> EmbeddingRoutes::answer(Context& context, EmbeddingsBatch& batch,
+                                   const gateway::RouteCandidate* candidate) {
     const gateway::Prepared& prepared = batch.prepared;
+    const std::int64_t began_ms = clock_.epoch_ms();
+    const auto note = [&](std::string_view result) {
+        if (context.trace)
+            context.trace->tried.push_back({.provider = context.provider,
+                                            .model = context.model,
+                                            .result = std::string(result),
+                                            .took_ms = clock_.epoch_ms() - began_ms});
+    };
     context.refreshes = prepared.directives.no_cache;
     co_await gateway_.look_up_vectors(batch, context.store_budget);
     if (batch.is_complete()) {
+        note("hit");
         co_await reply_found(
             context, batch,
             {.outcome = Outcome::kHit, .hits = batch.places.size(), .saved = batch.cost(false)});
-        co_return;
+        co_return true;
     }
     if (prepared.directives.only_if_cached) {
         const Outcome none = prepared.may_join ? Outcome::kMiss : Outcome::kBypass;
         add_lines(context, batch, {.outcome = none, .hits = batch.hits(), .saved = {}}, 0);
         co_await reply_error(context, {.code = ErrorCode::kNotCached,
                                        .message = "not all of it is kept (only-if-cached)"});
-        co_return;
+        co_return true;
     }
+    const auto bound = candidate != nullptr ? candidate->first_byte_timeout : std::nullopt;
     auto joined = gateway_.join_vectors(batch, context.exchange.executor());
+    const bool leads = joined.leads;
     const Outcome outcome = !prepared.may_join ? Outcome::kBypass
-                            : joined.leads     ? Outcome::kMiss
+                            : leads            ? Outcome::kMiss
                                                : Outcome::kCoalesced;
-    if (const auto end = co_await follow(context.exchange, std::move(joined)))
-        co_await reply_end(context, batch, *end, outcome);
+    auto end = co_await follow(context.exchange, std::move(joined), bound);
+    if (context.exchange.gone())
+        co_return true;
+    if (!end) {
+        if (leads)
+            gateway_.note_timeout(prepared.target);
+        end = std::make_shared<const FlightEnd>(
+            gateway::end_without_first_byte(prepared.target, *bound));
+    }
+    const bool came_whole = !end->error && (end->entry || end->from_cache);
+    note(came_whole ? "200" : gateway::result_of(*end));
+    if (candidate != nullptr && !came_whole && gateway::moves_on(candidate->on, *end))
+        co_return false;
+    co_await reply_end(context, batch, *end, outcome);
+    co_return true;
 }
 
 Task<void> EmbeddingRoutes::reply_end(Context& context, EmbeddingsBatch& batch,

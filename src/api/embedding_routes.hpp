@@ -6,6 +6,7 @@
 #include "base/time.hpp"
 #include "gateway/embeddings.hpp"
 #include "gateway/gateway.hpp"
+#include "gateway/plan.hpp"
 
 namespace larder::api {
 
@@ -16,7 +17,8 @@ public:
     Task<void> embed(Context& context);
 
 private:
-    Task<void> answer(Context& context, gateway::EmbeddingsBatch& batch);
+    Task<bool> answer(Context& context, gateway::EmbeddingsBatch& batch,
+                      const gateway::RouteCandidate* candidate);
     Task<void> reply_end(Context& context, gateway::EmbeddingsBatch& batch,
                          const gateway::FlightEnd& end, gateway::Outcome outcome);
     Task<void> reply_asked(Context& context, gateway::EmbeddingsBatch& batch,

@@ -61,6 +61,14 @@ http::OwnedFields forwarded_fields(Dialect dialect, const http::Fields& fields) 
     return forwarded;
 }
 
+std::string_view route_field(const http::Fields& fields) {
+    return text::trim(fields.find("x-larder-route").value_or(""));
+}
+
+std::string_view session_field(const http::Fields& fields) {
+    return text::trim(fields.find("x-larder-session").value_or(""));
+}
+
 Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
     const http::RequestHead& head = context.exchange.head();
     BudgetShare share(budget_);
@@ -77,16 +85,14 @@ Task<void> LlmRoutes::complete(Context& context, Dialect dialect) {
     }
     if (directives->buckets > 1)
         directives->bucket = static_cast<std::uint32_t>(random_u64() % directives->buckets);
-    const std::string_view route = text::trim(head.fields.find("x-larder-route").value_or(""));
-    const std::string_view session = text::trim(head.fields.find("x-larder-session").value_or(""));
     const gateway::Inquiry inquiry{.dialect = dialect,
                                    .body = *body,
                                    .query =
                                        dialect == Dialect::kLlm ? std::string_view() : head.query,
                                    .name_space = context.principal->name_space,
                                    .user = context.principal->user,
-                                   .route = route,
-                                   .session = session,
+                                   .route = route_field(head.fields),
+                                   .session = session_field(head.fields),
                                    .forwarded = forwarded_fields(dialect, head.fields),
                                    .directives = *std::move(directives)};
     co_await answer(context, inquiry);
@@ -153,7 +159,8 @@ Task<bool> LlmRoutes::try_to_answer(Context& context, const gateway::Inquiry& in
     }
     gateway::Prepared& first = plan->ways.front().prepared;
     if (plan->is_routed())
-        context.trace = RouteTrace{.route = plan->route, .mode = plan->mode, .tried = {}};
+        context.trace =
+            RouteTrace{.route = plan->choice.route, .mode = plan->choice.mode, .tried = {}};
     else if (alias)
         gateway_.learn_alias(*alias, first);
     context.refreshes = first.directives.no_cache; // with those of the body

@@ -20,6 +20,10 @@ namespace larder::api {
 /// isn't in the key isn't forwarded.
 http::OwnedFields forwarded_fields(protocol::Dialect dialect, const http::Fields& fields);
 
+/// Of the request's head: which route it wants, and whose requests stay together. Empty: not said.
+std::string_view route_field(const http::Fields& fields);
+std::string_view session_field(const http::Fields& fields);
+
 class LlmRoutes {
 public:
     LlmRoutes(gateway::Gateway& gateway, MemoryBudget& budget, const Clock& clock)

@@ -20,10 +20,14 @@ struct ListedModel {
     std::string alias_of; // empty: it is no alias
 };
 
-/// Aliases, then each provider's models: those that it lists, else those of the price file, but for
-/// its rows that price what is fine-tuned: nobody can call those.
+/// Routes under their first model, aliases, then each provider's models: those that it lists, else
+/// those of the price file, but for its rows that price what is fine-tuned: nobody can call those.
 std::vector<ListedModel> listed_models(const Catalog& catalog) {
     std::vector<ListedModel> models;
+    for (const provider::Route& route : catalog.routes) {
+        if (const auto first = catalog.resolve({}, route.name))
+            models.push_back({route.name, first->provider, first->model});
+    }
     for (const auto& [alias, target] : catalog.aliases) {
         if (const Provider* provider = catalog.find(target.provider))
             models.push_back({alias, provider, target.model});
@@ -159,6 +163,9 @@ bool is_anthropic(const Provider& provider) {
 
 /// The provider of a model that can be shown without asking it; nullptr: it must be asked.
 const Provider* local_owner(const Catalog& catalog, std::string_view id, Style style) {
+    if (catalog.find_route(id) != nullptr)
+        if (const auto first = catalog.resolve({}, id))
+            return first->provider;
     if (const auto alias = catalog.aliases.find(id); alias != catalog.aliases.end())
         return catalog.find(alias->second.provider);
     const auto target = catalog.resolve({}, id);

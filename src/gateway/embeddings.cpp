@@ -108,8 +108,8 @@ Result<void> add_elements(EmbeddingsBatch& batch, const FillEpochs& epochs) {
 } // namespace
 
 Result<std::unique_ptr<EmbeddingsBatch>>
-Gateway::prepare_embeddings(std::shared_ptr<const Settings> settings,
-                            const Inquiry& inquiry) const {
+Gateway::prepare_embeddings(std::shared_ptr<const Settings> settings, const Inquiry& inquiry,
+                            const RouteCandidate* way) {
     auto batch = std::make_unique<EmbeddingsBatch>();
     Prepared& prepared = batch->prepared;
     LARDER_TRY(json::Document body, parse_body(inquiry.body));
@@ -119,7 +119,20 @@ Gateway::prepare_embeddings(std::shared_ptr<const Settings> settings,
     batch->body = body.text();
     LARDER_TRY(batch->call, protocol::read_embeddings_call(body));
     prepared.call = batch->call.call;
-    LARDER_TRY(prepared.target, prepared.settings->catalog.resolve({}, prepared.call.model));
+    if (way == nullptr) {
+        LARDER_TRY(batch->choice, choose_route(*prepared.settings, inquiry, body, prepared.call));
+        way = batch->choice.is_routed() ? &batch->choice.candidates.front() : nullptr;
+    }
+    if (way != nullptr) {
+        prepared.target = {.provider = way->provider,
+                           .model = way->model,
+                           .deployment = way->deployment,
+                           .retries = way->retries};
+        if (way->on != nullptr && !way->retries)
+            prepared.target.retries = 0;
+    } else {
+        LARDER_TRY(prepared.target, prepared.settings->catalog.resolve({}, prepared.call.model));
+    }
     const provider::Provider& provider = *prepared.target.provider;
     prepared.dialect = protocol::upstream_dialect(inquiry.dialect, provider.dialect);
     if (prepared.dialect != Dialect::kOpenAiEmbeddings)
@@ -130,7 +143,9 @@ Gateway::prepare_embeddings(std::shared_ptr<const Settings> settings,
         return batch;
     prepared.generations = generations_of(prepared.name_space, prepared.target.model);
     batch->key = begin_key(prepared, inquiry);
-    protocol::add_to_fingerprint(batch->key, batch->call, body, prepared.target.model);
+    const std::string& deployment = prepared.target.deployment;
+    protocol::add_to_fingerprint(batch->key, batch->call, body,
+                                 deployment.empty() ? prepared.target.model : deployment);
     LARDER_CHECK(add_elements(*batch, parts_.epochs));
     return batch;
 }

@@ -38,7 +38,8 @@ struct BatchElement {
 };
 
 struct EmbeddingsBatch {
-    Prepared prepared; // its body is written for what is missing
+    Prepared prepared;  // its body is written for what is missing
+    RouteChoice choice; // where it has a route
     protocol::EmbeddingsCall call;
     std::string stripped;               // the body, where something was taken out of the client's
     std::string_view body;              // the client's, or that one

@@ -116,9 +116,11 @@ public:
         const bool cancelled = end.error && (end.error->code == ErrorCode::kCancelled ||
                                              end.error->code == ErrorCode::kOverloaded);
         const bool failed = end.error || end.provider_status >= 500 || end.provider_status == 429;
+        const std::int64_t now_us = async::Deadlines::now_us();
+        if (cancelled && !seen_ && end.error->code == ErrorCode::kCancelled)
+            health_->gave_up(stream_, waited_us(), now_us);
         if (cancelled || !failed)
             return;
-        const std::int64_t now_us = async::Deadlines::now_us();
         health_->observe(stream_, waited_us() + kFailure, now_us);
         if (end.provider_status == 429 || rest_asked(end))
             health_->cool(now_us + rest.count() * 1000);

@@ -181,9 +181,11 @@ public:
     };
     /// Joins the flight for the same key, or starts one on this thread.
     Joined join(Prepared prepared, const Directives& directives, Claim claim, Executor executor);
-    /// The same for embeddings: a key for each input.
+    /// The same for embeddings: a key for each input. `way`: of the route that the same request has
+    /// taken before; else the route is chosen, and its first model is asked.
     Result<std::unique_ptr<EmbeddingsBatch>>
-    prepare_embeddings(std::shared_ptr<const Settings> settings, const Inquiry& inquiry) const;
+    prepare_embeddings(std::shared_ptr<const Settings> settings, const Inquiry& inquiry,
+                       const RouteCandidate* way = nullptr);
     /// Finds the vectors that memory and store have; the batch outlives it. May suspend for what
     /// the budget has left.
     Task<void> look_up_vectors(EmbeddingsBatch& batch, async::TimeBudget& budget);
@@ -229,8 +231,9 @@ private:
     ThreadState& thread_state();
     Result<Prepared> aim(const RequestReading& reading, const Inquiry& inquiry,
                          provider::Target target, KeyContents* contents) const;
-    Result<void> add_ways(Plan& plan, const RequestReading& reading, const Inquiry& inquiry,
-                          std::vector<RouteCandidate> candidates) const;
+    Result<RouteChoice> choose_route(const Settings& settings, const Inquiry& inquiry,
+                                     const json::Document& body, const protocol::Call& call);
+    Result<void> add_ways(Plan& plan, const RequestReading& reading, const Inquiry& inquiry) const;
     struct WayLookUps;
     Task<void> look_up_way(std::shared_ptr<WayLookUps> lookups, std::size_t way,
                            llm::Fingerprint key, Directives directives, bool wants_lease,

@@ -105,59 +105,71 @@ FlightEnd end_without_first_byte(const provider::Target& target, std::chrono::mi
     return end;
 }
 
-Result<Plan> Gateway::plan(std::shared_ptr<const Settings> settings, const Inquiry& inquiry) {
-    RequestReading reading;
-    LARDER_CHECK(read_request(reading, settings, inquiry));
-    const provider::Catalog& catalog = settings->catalog;
-    const protocol::Call& call = reading.base.call;
-    Plan plan;
-    plan.settings = settings;
+Result<RouteChoice> Gateway::choose_route(const Settings& settings, const Inquiry& inquiry,
+                                          const json::Document& body, const protocol::Call& call) {
+    const provider::Catalog& catalog = settings.catalog;
+    RouteChoice choice;
     LARDER_TRY(const Asked asked, read_asked(catalog, inquiry, call));
-    if (asked.route == nullptr && !asked.mode) {
-        LARDER_TRY(provider::Target target, catalog.resolve(call.provider, call.model));
-        LARDER_TRY(Prepared prepared, aim(reading, inquiry, std::move(target), nullptr));
-        plan.ways.push_back({.prepared = std::move(prepared)});
-        return plan;
-    }
+    if (asked.route == nullptr && !asked.mode)
+        return choice;
     const provider::Route* route = asked.route;
     if (route == nullptr) {
         LARDER_TRY(provider::Route made,
                    make_route(catalog, *asked.mode, call.provider, call.model));
         made.name = provider::name_of(*asked.mode);
-        plan.made = std::make_shared<const provider::Route>(std::move(made));
+        choice.made = std::make_shared<const provider::Route>(std::move(made));
     } else if (asked.mode && *asked.mode != route->mode) {
         auto other = std::make_shared<provider::Route>(*route);
         other->mode = *asked.mode;
-        plan.made = std::move(other);
+        choice.made = std::move(other);
     }
-    if (plan.made)
-        route = plan.made.get();
-    plan.route = route->name;
-    plan.mode = route->mode;
-    const std::string session = route->sticky == provider::Sticky::kSession
-                                    ? protocol::session_of(inquiry.dialect, reading.body)
-                                    : std::string();
-    const RouteQuestion question{.needs = protocol::read_needs(inquiry.dialect, reading.body, call),
+    if (choice.made)
+        route = choice.made.get();
+    choice.route = route->name;
+    choice.mode = route->mode;
+    const bool by_session = route->sticky == provider::Sticky::kSession && inquiry.session.empty();
+    const std::string session =
+        by_session ? protocol::session_of(inquiry.dialect, body) : std::string();
+    const RouteQuestion question{.needs = protocol::read_needs(inquiry.dialect, body, call),
                                  .stream = call.stream,
                                  .sticky_key = sticky_key(*route, inquiry, session),
                                  .now_us = async::Deadlines::now_us(),
                                  .random = random_u64()};
-    LARDER_CHECK(
-        add_ways(plan, reading, inquiry,
-                 order_route(catalog, *route, question, {breakers_, health_, route_counters_})));
+    choice.candidates =
+        order_route(catalog, *route, question, {breakers_, health_, route_counters_});
+    if (choice.candidates.empty())
+        return fail(ErrorCode::kModelNotFound,
+                    "the route " + choice.route + " has no model to ask");
+    return choice;
+}
+
+Result<Plan> Gateway::plan(std::shared_ptr<const Settings> settings, const Inquiry& inquiry) {
+    RequestReading reading;
+    LARDER_CHECK(read_request(reading, settings, inquiry));
+    const protocol::Call& call = reading.base.call;
+    Plan plan;
+    plan.settings = settings;
+    LARDER_TRY(plan.choice, choose_route(*settings, inquiry, reading.body, call));
+    if (plan.is_routed()) {
+        LARDER_CHECK(add_ways(plan, reading, inquiry));
+        return plan;
+    }
+    LARDER_TRY(provider::Target target, settings->catalog.resolve(call.provider, call.model));
+    LARDER_TRY(Prepared prepared, aim(reading, inquiry, std::move(target), nullptr));
+    plan.ways.push_back({.prepared = std::move(prepared), .first_byte_timeout = {}});
     return plan;
 }
 
 /// Those that can't take the request as it is are left out, unless none can.
-Result<void> Gateway::add_ways(Plan& plan, const RequestReading& reading, const Inquiry& inquiry,
-                               std::vector<RouteCandidate> candidates) const {
+Result<void> Gateway::add_ways(Plan& plan, const RequestReading& reading,
+                               const Inquiry& inquiry) const {
     std::optional<Error> refusal;
     std::size_t spare_bytes = 0;
-    for (RouteCandidate& candidate : candidates) {
+    for (const RouteCandidate& candidate : plan.choice.candidates) {
         auto prepared = aim(reading, inquiry,
                             {.provider = candidate.provider,
-                             .model = std::move(candidate.model),
-                             .deployment = std::move(candidate.deployment),
+                             .model = candidate.model,
+                             .deployment = candidate.deployment,
                              .retries = candidate.retries},
                             nullptr);
         if (!prepared) {
@@ -176,13 +188,10 @@ Result<void> Gateway::add_ways(Plan& plan, const RequestReading& reading, const 
         }
         plan.ways.push_back(std::move(way));
     }
-    if (!plan.ways.empty()) {
-        plan.ways.back().on = nullptr;
-        return {};
-    }
-    if (refusal)
+    if (plan.ways.empty())
         return std::unexpected(*std::move(refusal));
-    return fail(ErrorCode::kModelNotFound, "the route " + plan.route + " has no model to ask");
+    plan.ways.back().on = nullptr;
+    return {};
 }
 
 Result<Prepared> Gateway::take_way(Plan& plan, const Inquiry& inquiry, std::size_t way) const {

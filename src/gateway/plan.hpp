@@ -18,17 +18,15 @@ struct Way {
     Prepared prepared; // without its body where `is_bare`: that is made again when it is needed
     bool is_bare = false;
     const provider::FailurePolicy* on = nullptr; // null: whatever happens, no other one is asked
-    std::optional<std::chrono::milliseconds> first_byte_timeout;
+    std::optional<std::chrono::milliseconds> first_byte_timeout = {};
 };
 
 struct Plan {
     std::shared_ptr<const Settings> settings;
-    std::shared_ptr<const provider::Route> made; // a route that no file has
-    std::string route;                           // empty: none was asked for
-    provider::RouteMode mode = provider::RouteMode::kSingleModel;
+    RouteChoice choice;
     std::vector<Way> ways; // at least one
 
-    [[nodiscard]] bool is_routed() const { return !route.empty(); }
+    [[nodiscard]] bool is_routed() const { return choice.is_routed(); }
 };
 
 /// What the cache has for a plan.

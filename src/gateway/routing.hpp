@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -29,6 +30,16 @@ struct RouteCandidate {
     /// After which failures the next candidate is asked: of the innermost route whose last one this
     /// isn't. nullptr for the last of all.
     const provider::FailurePolicy* on = nullptr;
+};
+
+/// The route that a request takes.
+struct RouteChoice {
+    std::string route; // its name; empty: none was asked for
+    provider::RouteMode mode = provider::RouteMode::kSingleModel;
+    std::shared_ptr<const provider::Route> made; // one that no file has
+    std::vector<RouteCandidate> candidates;      // they point into it, and into the catalog
+
+    [[nodiscard]] bool is_routed() const { return !route.empty(); }
 };
 
 /// What a choice depends on beside the route.
