@@ -157,6 +157,7 @@ bool Checker::is_unique(Value array, const Path& where) {
     if (!failure_.empty())
         return false;
     std::vector<Element> elements;
+    elements.reserve(spans.size());
     for (const auto& [begin, size] : spans)
         elements.push_back(
             {.text = std::string_view(all).substr(begin, size), .position = elements.size()});
