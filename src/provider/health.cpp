@@ -43,6 +43,16 @@ void TargetHealth::observe(bool stream, std::int64_t took_us, std::int64_t now_u
     average.is_known = true;
 }
 
+void TargetHealth::gave_up(bool stream, std::int64_t waited_us, std::int64_t now_us) {
+    {
+        const std::lock_guard lock(mutex_);
+        const Average& average = averages_[stream ? 1 : 0];
+        if (average.is_known && static_cast<double>(waited_us) < average.value_us)
+            return; // it might have come in its usual time
+    }
+    observe(stream, waited_us, now_us);
+}
+
 double TargetHealth::cost(bool stream, std::int64_t now_us) const {
     const double pending = std::max(pending_.load(std::memory_order_relaxed), 0);
     const std::lock_guard lock(mutex_);

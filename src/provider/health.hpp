@@ -24,6 +24,9 @@ public:
     /// The first byte came after `took_us`. A slower one counts at once, a faster one by and by
     /// (peak EWMA; half of the old value is forgotten in about 2 s).
     void observe(bool stream, std::int64_t took_us, std::int64_t now_us);
+    /// Nobody waited any longer than `waited_us`, and no first byte had come: it costs that much at
+    /// least.
+    void gave_up(bool stream, std::int64_t waited_us, std::int64_t now_us);
     /// What the next call would cost, in us: with nothing under way the average, decayed since its
     /// last sample, so that a slow one is tried again; else the whole average times the calls under
     /// way and one, for silence is no sign of speed. Of one of which nothing is known: 0 with

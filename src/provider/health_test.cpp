@@ -33,6 +33,17 @@ TEST(TargetHealth, TakesASlowerSampleAtOnce) {
     EXPECT_NEAR(health.cost(false, kNow + 1), 500 * kMs, 1);
 }
 
+TEST(TargetHealth, CostsAtLeastTheTimeAfterWhichACallWasGivenUp) {
+    TargetHealth health;
+    health.gave_up(false, 200 * kMs, kNow);
+    EXPECT_NEAR(health.cost(false, kNow), 200 * kMs, 1);
+    EXPECT_EQ(health.cost(true, kNow), 0);
+    health.gave_up(false, 500 * kMs, kNow);
+    EXPECT_NEAR(health.cost(false, kNow), 500 * kMs, 1);
+    health.gave_up(false, 1 * kMs, kNow + 1);
+    EXPECT_NEAR(health.cost(false, kNow + 1), 500 * kMs, 1) << "who leaves early knows nothing";
+}
+
 TEST(TargetHealth, ForgetsHalfOfASlowOneInTwoSeconds) {
     TargetHealth health;
     health.observe(false, 500 * kMs, kNow);
