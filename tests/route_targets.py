@@ -142,6 +142,13 @@ class Call:
         if self.body.get("stream"):
             return self.stream(self.events(text))
         text = text or self.provider.text()
+        if self.path.endswith("/embeddings"):
+            inputs = self.body["input"] if isinstance(self.body["input"], list) else [self.body["input"]]
+            vectors = [[float(self.provider.calls), float(len(each))] for each in inputs]
+            return self.send_json(200, {
+                "object": "list", "model": self.model, "usage": {"prompt_tokens": 3, "total_tokens": 3},
+                "data": [{"object": "embedding", "index": index, "embedding": vector}
+                         for index, vector in enumerate(vectors)]})
         if self.is_anthropic:
             return self.send_json(200, {
                 "id": "m1", "type": "message", "role": "assistant", "model": self.model,
