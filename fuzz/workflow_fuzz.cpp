@@ -92,7 +92,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         JsonText::parse(zero < text.size() ? std::string(text.substr(zero + 1)) : "{}");
     if (!input)
         return 0;
-    static_cast<void>(check_input(*read, (*input)->root()));
+    const auto fits = check_input(*read, (*input)->root());
+    check(fits || !fits.error().field.empty());
     std::map<std::string, StepOutput, std::less<>> outputs;
     for (const Step& step : read->steps)
         outputs[step.id] = {.text = R"({"items": ["{{input.a}}", 1], "kind": "{{item}}"})",

@@ -156,7 +156,10 @@ private:
         }
         if (comparison.kind != Kind::kMatches && operand.raw().find("{{") != std::string_view::npos)
             return fail_field(field, "has no references: only `value` may be one");
-        LARDER_TRY(comparison.operand, JsonText::parse(std::string(operand.raw())));
+        auto parsed = JsonText::parse(std::string(operand.raw()));
+        if (!parsed)
+            return too_large(field, std::move(parsed).error().message);
+        comparison.operand = *std::move(parsed);
         return {};
     }
 

@@ -83,12 +83,12 @@ Result<std::vector<WrittenStep>> read_steps(const Members& members, const Limits
     list->for_each_element([&](json::Value value) {
         const std::string place = place_of(steps.size());
         auto step = read_step(value, place, limits);
-        if (step)
-            result = totals.add(step->step, place);
-        else
+        if (!step) {
             result = std::unexpected(std::move(step).error());
-        if (result)
-            steps.push_back(*std::move(step));
+            return false;
+        }
+        result = totals.add(step->step, place);
+        steps.push_back(*std::move(step));
         return result.has_value();
     });
     if (!result)

@@ -156,12 +156,13 @@ private:
         if (step.output_schema_text)
             bytes += step.output_schema_text->size() + kOfASchemaInstruction;
         prompt.each = llm::estimate_tokens(bytes);
-        static_cast<void>(visit_references(
+        const auto visited = visit_references(
             step, [&](const Reference& reference, Use use, std::string_view) -> Result<void> {
                 if (use == Use::kText)
                     add(step, reference, items, prompt);
                 return {};
-            }));
+            });
+        LARDER_ASSERT(visited.has_value());
         return prompt;
     }
 

@@ -46,7 +46,7 @@ Result<Members> Members::read(json::Value value, std::string place, std::string_
     if (!value.is(json::Kind::kObject))
         return fail_field(place.empty() ? "workflow" : place,
                           std::string(what) + " must be an object");
-    const Members members(value, std::move(place));
+    Members members(value, std::move(place));
     std::optional<Error> error;
     value.for_each_member([&](std::string_view name, json::Value) {
         if (std::ranges::find(known, name) == known.end())

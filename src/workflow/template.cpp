@@ -200,9 +200,8 @@ std::optional<json::Value> element_at(json::Value array, std::string_view index)
     if (index.size() > 1 && index.front() == '0')
         return std::nullopt;
     std::uint32_t wanted = 0;
-    const char* const end = index.data() + index.size();
-    const auto read = std::from_chars(index.data(), end, wanted);
-    if (read.ec != std::errc{} || read.ptr != end || wanted >= array.size())
+    const auto read = std::from_chars(index.data(), index.data() + index.size(), wanted);
+    if (read.ec != std::errc{} || read.ptr != index.data() + index.size() || wanted >= array.size())
         return std::nullopt;
     const json::Document& document = array.document();
     std::uint32_t at = array.index() + 1;
