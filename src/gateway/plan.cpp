@@ -6,6 +6,7 @@
 #include "gateway/prepare.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace larder::gateway {
 namespace {
@@ -63,6 +64,20 @@ std::string_view sticky_key(const provider::Route& route, const Inquiry& inquiry
         return inquiry.session.empty() ? std::string_view(session) : inquiry.session;
     }
     return {};
+}
+
+/// Models that asked to be left alone are not asked where there are others; what they have answered
+/// before is as good as ever. Of a single model there is no next one.
+void hold_back(RouteChoice& choice) {
+    auto& candidates = choice.candidates;
+    const auto resting =
+        std::ranges::stable_partition(candidates, [](const RouteCandidate& candidate) {
+            return !candidate.is_resting;
+        }).begin();
+    if (resting != candidates.begin())
+        std::prev(resting)->on = nullptr;
+    if (choice.mode == provider::RouteMode::kSingleModel)
+        candidates.front().on = nullptr;
 }
 
 } // namespace
@@ -140,6 +155,7 @@ Result<RouteChoice> Gateway::choose_route(const Settings& settings, const Inquir
     if (choice.candidates.empty())
         return fail(ErrorCode::kModelNotFound,
                     "the route " + choice.route + " has no model to ask");
+    hold_back(choice);
     return choice;
 }
 
@@ -267,9 +283,8 @@ Task<PlanLookUp> Gateway::look_up(Plan& plan, const Directives& directives, bool
                      look_up_way(lookups, i, prepared.key, directives, wants_lease && i == 0,
                                  budget.left()));
     }
-    if (lookups->open == 0)
-        co_return result;
-    co_await lookups->done.wait();
+    while (lookups->open > 0) // some may be over before the next one begins
+        co_await lookups->done.wait();
     result = {};
     result.claim = std::move(lookups->looked.front().claim);
     for (std::size_t i = 0; i < plan.ways.size(); ++i)
