@@ -8,8 +8,8 @@ namespace {
 constexpr std::string_view kExposed =
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, "
     "Retry-After, "
-    "x-larder-cache, x-larder-request-id, x-larder-upstream-request-id, request-id, Age, ETag, "
-    "x-request-id";
+    "x-larder-cache, x-larder-route, x-larder-route-tried, x-larder-request-id, "
+    "x-larder-upstream-request-id, request-id, Age, ETag, x-request-id";
 constexpr std::string_view kPreflight =
     "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE\r\n"
     "Access-Control-Max-Age: 7200\r\n";

@@ -29,7 +29,8 @@ TEST(Cors, NamesAListedOriginAndExposesTheContractsFields) {
     EXPECT_TRUE(decision.head_lines.contains("Vary: Origin\r\n"));
     for (const std::string_view name :
          {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit",
-          "RateLimit-Policy", "Retry-After", "x-larder-cache", "Age", "ETag", "x-request-id"})
+          "RateLimit-Policy", "Retry-After", "x-larder-cache", "x-larder-route,",
+          "x-larder-route-tried", "Age", "ETag", "x-request-id"})
         EXPECT_TRUE(decision.head_lines.contains(name)) << name;
     EXPECT_FALSE(decision.head_lines.contains("Allow-Credentials"));
 }
