@@ -171,7 +171,7 @@ TEST(ReadCondition, BoundsDepthAndComparisons) {
     const auto nested = [&one](int deep) {
         std::string text = one;
         for (int i = 1; i < deep; ++i)
-            text = R"({"not": )" + text + "}";
+            text.insert(0, R"({"not": )").append("}");
         return read(text);
     };
     EXPECT_TRUE(nested(8).has_value());

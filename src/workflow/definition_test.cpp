@@ -358,7 +358,7 @@ TEST(ReadWorkflow, RefusesASchemaBomb) {
     EXPECT_THAT(nodes.field, HasSubstr("steps[0].outputSchema"));
     std::string deep = "true";
     for (int i = 0; i < 70; ++i)
-        deep = R"({"not": )" + deep + "}";
+        deep.insert(0, R"({"not": )").append("}");
     EXPECT_THAT(field_of_refusal(with_members(R"("outputSchema": )" + deep)),
                 HasSubstr("steps[0].outputSchema"));
 }
