@@ -160,8 +160,9 @@ Task<std::optional<CompletionReply>> Completion::State::ask_way(Plan& plan, cons
     bool over = false;
     bool fits = true;
     bool was_asked_here = false;
+    Flight::News news;
     while (!over && !cancelled && fits && !patience.has_passed()) {
-        Flight::News news;
+        news.blocks.clear();
         if (!joined.flight->poll(*joined.follower, news)) {
             co_await joined.follower->signal.wait();
             continue;

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <unordered_map>
 
 namespace larder::gateway {
@@ -105,6 +106,18 @@ Result<void> add_elements(EmbeddingsBatch& batch, const FillEpochs& epochs) {
     return {};
 }
 
+/// Those whose API has no embeddings are left out, unless none has.
+void leave_out_unable(std::vector<RouteCandidate>& candidates, Dialect dialect) {
+    const auto is_able = [dialect](const RouteCandidate& candidate) {
+        return protocol::upstream_dialect(dialect, candidate.provider->dialect) ==
+               Dialect::kOpenAiEmbeddings;
+    };
+    if (std::ranges::none_of(candidates, is_able))
+        return;
+    std::erase_if(candidates, std::not_fn(is_able));
+    candidates.back().on = nullptr;
+}
+
 } // namespace
 
 Result<std::unique_ptr<EmbeddingsBatch>>
@@ -121,6 +134,7 @@ Gateway::prepare_embeddings(std::shared_ptr<const Settings> settings, const Inqu
     prepared.call = batch->call.call;
     if (way == nullptr) {
         LARDER_TRY(batch->choice, choose_route(*prepared.settings, inquiry, body, prepared.call));
+        leave_out_unable(batch->choice.candidates, inquiry.dialect);
         way = batch->choice.is_routed() ? &batch->choice.candidates.front() : nullptr;
     }
     if (way != nullptr) {

@@ -70,12 +70,13 @@ std::string_view sticky_key(const provider::Route& route, const Inquiry& inquiry
 /// before is as good as ever. Of a single model there is no next one.
 void hold_back(RouteChoice& choice) {
     auto& candidates = choice.candidates;
-    const auto resting =
-        std::ranges::stable_partition(candidates, [](const RouteCandidate& candidate) {
-            return !candidate.is_resting;
-        }).begin();
-    if (resting != candidates.begin())
-        std::prev(resting)->on = nullptr;
+    std::vector<RouteCandidate> resting;
+    std::ranges::copy_if(candidates, std::back_inserter(resting), &RouteCandidate::is_resting);
+    if (resting.size() < candidates.size()) {
+        std::erase_if(candidates, [](const RouteCandidate& one) { return one.is_resting; });
+        candidates.back().on = nullptr;
+        std::ranges::move(resting, std::back_inserter(candidates));
+    }
     if (choice.mode == provider::RouteMode::kSingleModel)
         candidates.front().on = nullptr;
 }

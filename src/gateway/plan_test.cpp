@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -168,6 +170,27 @@ TEST_F(PlanTest, AWayIsTakenWithItsPatience) {
     EXPECT_EQ(first->target.retries, 0);
     EXPECT_EQ(second->target.retries, 1);
     EXPECT_EQ(third->target.retries, std::nullopt);
+}
+
+TEST_F(PlanTest, AModelThatAskedToBeLeftAloneIsLookedUpButNotAsked) {
+    gateway.health().of("one", "a")->cool(std::numeric_limits<std::int64_t>::max());
+    const auto made = plan(Dialect::kOpenAiChat, kChat);
+    ASSERT_TRUE(made);
+    EXPECT_EQ(names(*made), (Names{"two/b", "three/c", "one/a"}));
+    EXPECT_NE(made->ways[0].on, nullptr);
+    EXPECT_EQ(made->ways[1].on, nullptr);
+    gateway.health().of("two", "b")->cool(std::numeric_limits<std::int64_t>::max());
+    gateway.health().of("three", "c")->cool(std::numeric_limits<std::int64_t>::max());
+    const auto all = plan(Dialect::kOpenAiChat, kChat);
+    ASSERT_TRUE(all);
+    EXPECT_EQ(names(*all).front(), "one/a");
+}
+
+TEST_F(PlanTest, ASingleModelHasNoNextOne) {
+    settings->catalog.routes.front().mode = RouteMode::kSingleModel;
+    const auto made = plan(Dialect::kOpenAiChat, kChat);
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->ways.front().on, nullptr);
 }
 
 TEST_F(PlanTest, LargeBodiesOfLaterWaysAreMadeAgainWhenTheyAreNeeded) {

@@ -221,8 +221,9 @@ Node Walk::read_model(const Route& route, const RouteTarget& target, const Inher
     node.candidate.first_byte_timeout = inherited.first_byte_timeout;
     node.candidate.retries = inherited.retries;
     node.health = state_.health.of(provider.name, target.model);
+    node.candidate.is_resting = node.health->is_cooling(question_.now_us);
     const bool is_usable = provider.missing_variable.empty() || !route.on.unconfigured;
-    node.is_well = is_usable && !node.health->is_cooling(question_.now_us) &&
+    node.is_well = is_usable && !node.candidate.is_resting &&
                    state_.breakers.of(provider.name).is_passing(question_.now_us);
     return node;
 }

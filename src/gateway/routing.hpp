@@ -27,6 +27,7 @@ struct RouteCandidate {
     std::string deployment;
     std::optional<std::chrono::milliseconds> first_byte_timeout;
     std::optional<int> retries;
+    bool is_resting = false; // it has asked to be left alone, and that time is not over
     /// After which failures the next candidate is asked: of the innermost route whose last one this
     /// isn't. nullptr for the last of all.
     const provider::FailurePolicy* on = nullptr;

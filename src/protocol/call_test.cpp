@@ -104,14 +104,15 @@ TEST(ReadLlmCall, RefusesTwoBoundsOfTheOutput) {
     EXPECT_TRUE(call->bounds_output);
 }
 
-TEST(ReadLlmCall, ServesSingleModelOnly) {
-    for (const char* mode : {"fallback", "load-balance", "fastest", "cheapest"}) {
-        const auto call =
-            read(Dialect::kLlm, R"({"prompt":"a","routingMode":")" + std::string(mode) + "\"}");
-        ASSERT_FALSE(call);
-        EXPECT_EQ(call.error().field, "routingMode");
-        EXPECT_NE(call.error().message.find("single-model only"), std::string::npos);
+TEST(ReadLlmCall, KnowsTheRoutingModes) {
+    for (const std::string mode : {"fallback", "load-balance", "fastest", "cheapest"}) {
+        const auto call = read(Dialect::kLlm, R"({"prompt":"a","routingMode":")" + mode + "\"}");
+        ASSERT_TRUE(call);
+        EXPECT_EQ(call->routing_mode, mode);
     }
+    const auto single = read(Dialect::kLlm, R"({"prompt":"a","routingMode":"single-model"})");
+    ASSERT_TRUE(single);
+    EXPECT_EQ(single->routing_mode, "");
     const auto unknown = read(Dialect::kLlm, R"({"prompt":"a","routingMode":"best"})");
     ASSERT_FALSE(unknown);
     EXPECT_NE(unknown.error().message.find("load-balance"), std::string::npos);
