@@ -100,10 +100,10 @@ void SettingsHolder::set(std::shared_ptr<const Settings> settings) {
 Application::Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
                          LlmRoutes& llm, EmbeddingRoutes& embeddings, ExplainRoutes& explain,
                          PassRoutes& pass, OperationRoutes& operation, SessionRoutes& sessions,
-                         metrics::Registry& registry)
+                         WorkflowRoutes& workflows, metrics::Registry& registry)
     : settings_(settings), clock_(clock), limiter_(limiter), llm_(llm), embeddings_(embeddings),
       explain_(explain), pass_(pass), operation_(operation), sessions_(sessions),
-      telemetry_(registry) {}
+      workflows_(workflows), telemetry_(registry) {}
 
 http::Response Application::refuse(const Error& error) const {
     const std::string id = make_request_id({});
@@ -306,6 +306,10 @@ Task<void> Application::dispatch(Context& context) {
     case Endpoint::kSessionEnd:
     case Endpoint::kSessionRotate:
         return sessions_.serve(context);
+    case Endpoint::kWorkflowExecute:
+    case Endpoint::kWorkflowGenerate:
+    case Endpoint::kWorkflowSchema:
+        return workflows_.serve(context);
     default:
         return operation_.serve(context);
     }

@@ -11,6 +11,7 @@
 #include "api/session_routes.hpp"
 #include "api/settings.hpp"
 #include "api/telemetry.hpp"
+#include "api/workflow_routes.hpp"
 #include "base/time.hpp"
 #include "limit/limiter.hpp"
 
@@ -41,7 +42,7 @@ public:
     Application(SettingsHolder& settings, const Clock& clock, limit::Limiter& limiter,
                 LlmRoutes& llm, EmbeddingRoutes& embeddings, ExplainRoutes& explain,
                 PassRoutes& pass, OperationRoutes& operation, SessionRoutes& sessions,
-                metrics::Registry& registry);
+                WorkflowRoutes& workflows, metrics::Registry& registry);
     /// Serves one request.
     Task<void> handle(http::Exchange& exchange);
     /// The reply to a head that is no request.
@@ -78,6 +79,7 @@ private:
     PassRoutes& pass_;
     OperationRoutes& operation_;
     SessionRoutes& sessions_;
+    WorkflowRoutes& workflows_;
     Telemetry telemetry_;
 };
 

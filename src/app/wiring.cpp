@@ -118,9 +118,10 @@ Larder::Larder(Config config, const Environment& environment)
                          .ledger = stores_.ledger(),
                          .registry = registry_,
                          .dependencies = [this] { return stores_.dependencies(); }}),
-      session_routes_(stores_.sessions(), budget_),
+      session_routes_(stores_.sessions(), budget_), workflow_routes_(gateway_, budget_, clock_),
       application_(settings_, clock_, stores_.limiter(), llm_routes_, embedding_routes_,
-                   explain_routes_, pass_routes_, operation_routes_, session_routes_, registry_) {
+                   explain_routes_, pass_routes_, operation_routes_, session_routes_,
+                   workflow_routes_, registry_) {
     // Few arenas: memory that one thread frees is another's to use.
     mallopt(M_ARENA_MAX, 2);
     register_gauges();

@@ -60,6 +60,7 @@ private:
     api::PassRoutes pass_routes_;
     api::OperationRoutes operation_routes_;
     api::SessionRoutes session_routes_;
+    api::WorkflowRoutes workflow_routes_;
     api::Application application_;
     std::unique_ptr<http::Server> server_;
 };
