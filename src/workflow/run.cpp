@@ -33,7 +33,8 @@ Task<RunReport> Run::run() {
 }
 
 void Run::cancel() {
-    state_->stop({.code = ErrorCode::kCancelled, .message = "the workflow was cancelled"});
+    if (!state_->is_over())
+        state_->stop({.code = ErrorCode::kCancelled, .message = "the workflow was cancelled"});
 }
 
 RunState::RunState(const Workflow& workflow, const JsonText& input, RunParts parts)
@@ -53,7 +54,7 @@ void RunState::begin() {
         timer_.emplace(parts_.executor, time);
         timer_->async_wait([weak = weak_from_this(), time](boost::system::error_code cancelled) {
             const auto self = weak.lock();
-            if (!cancelled && self)
+            if (!cancelled && self && !self->is_over())
                 self->stop(
                     {.code = ErrorCode::kTimeout,
                      .message = "the workflow took longer than its bound of " + in_words(time)});
@@ -76,7 +77,7 @@ RunReport RunState::take_report() {
 }
 
 void RunState::stop(Error error) {
-    if (std::exchange(is_stopped_, true) || graph_.is_over())
+    if (std::exchange(is_stopped_, true))
         return;
     report_.error = error;
     open_.clear();
@@ -324,6 +325,7 @@ void RunState::settle_step(std::size_t index, StepState state) {
     report_decided(index, state, std::nullopt);
     for (const GraphState::Decided& decided : news.decided) {
         std::optional<Error> error;
+        works_[decided.step].because = decided.because;
         if (decided.state == StepState::kCancelled)
             error = Error{.code = ErrorCode::kCancelled,
                           .message = "step \"" + workflow_.steps[decided.because].id +
@@ -359,14 +361,15 @@ void RunState::report_decided(std::size_t index, StepState state, std::optional<
         parts_.listener->failed(step, report);
 }
 
-/// Why the output of the whole can't be put together: the first step that it needs and that has not
-/// succeeded.
+/// Why the output of the whole can't be put together: what has failed of the first step that it
+/// needs and that has not succeeded.
 std::optional<Error> RunState::missing_for_output() const {
     const auto failure_of = [this](std::size_t index) -> std::optional<Error> {
-        const StepReport& report = report_.steps[index];
-        if (report.state != StepState::kFailed && report.state != StepState::kCancelled)
+        const StepState state = report_.steps[index].state;
+        if (state != StepState::kFailed && state != StepState::kCancelled)
             return std::nullopt;
-        return named(*report.error, workflow_.steps[index]);
+        const std::size_t cause = works_[index].because.value_or(index);
+        return named(*report_.steps[cause].error, workflow_.steps[cause]);
     };
     if (!workflow_.output)
         return failure_of(workflow_.last_step);

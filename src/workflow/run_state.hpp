@@ -50,7 +50,7 @@ public:
     [[nodiscard]] async::Signal& over() { return over_; }
     /// The report; once, when it is over.
     RunReport take_report();
-    /// Ends everything with this error.
+    /// Ends everything with this error, unless it was stopped before.
     void stop(Error error);
     [[nodiscard]] bool is_over() const { return graph_.is_over() && running_ == 0; }
 
@@ -77,6 +77,7 @@ private:
         std::size_t result_bytes = 0;
         std::optional<Error> failure;
         bool is_stopped = false; // with the workflow: the failure is none of its own
+        std::optional<std::size_t> because; // the step that ended this one before it began
         bool is_resolved = false;
         const llm::Price* price = nullptr;
         std::optional<Timer> timer;

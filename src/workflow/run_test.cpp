@@ -105,6 +105,18 @@ TEST_F(RunTest, GoesOnWithTheRestWhereAsked) {
     EXPECT_EQ(report.output, "yx");
 }
 
+TEST_F(RunTest, NamesTheFailureAndNotWhatDependsOnIt) {
+    const ChatProvider provider(say);
+    use(provider);
+    for (const std::string_view on_error : {"stop", "continue"}) {
+        const auto report = run(R"({"onError":")" + std::string(on_error) + R"(","steps":[
+            {"id":"bad","prompt":"fail"},{"id":"needs","prompt":"{{steps.bad.output}}"}]})");
+        ASSERT_TRUE(report.error);
+        EXPECT_EQ(report.error->code, ErrorCode::kProviderRejected);
+        EXPECT_TRUE(report.error->message.starts_with("step \"bad\": ")) << on_error;
+    }
+}
+
 TEST_F(RunTest, SaysWhyItsOutputIsMissing) {
     const ChatProvider provider(say);
     use(provider);

@@ -14,9 +14,9 @@ namespace {
 
 /// "$0.05"
 std::string in_dollars(llm::Money money) {
-    std::array<char, 32> digits{};
-    const auto [end, error] =
-        std::to_chars(digits.data(), digits.data() + digits.size(), money.dollars());
+    std::array<char, 64> digits{};
+    const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(),
+                                            money.dollars(), std::chars_format::fixed);
     return "$" + std::string(digits.data(), end);
 }
 
