@@ -253,8 +253,10 @@ Task<PlanLookUp> Gateway::look_up(Plan& plan, const Directives& directives, bool
                                   async::TimeBudget& budget) {
     PlanLookUp result;
     if (plan.ways.size() == 1) {
-        LookedUp looked =
-            co_await look_up(plan.ways.front().prepared.key, directives, wants_lease, budget);
+        const Prepared& only = plan.ways.front().prepared;
+        if (!only.may_read)
+            co_return result;
+        LookedUp looked = co_await look_up(only.key, directives, wants_lease, budget);
         result.found = std::move(looked.found);
         result.claim = std::move(looked.claim);
         co_return result;
