@@ -1,4 +1,5 @@
 """Routes of a fleet, and of a node that comes back: the models' answers are everybody's, and a crowd makes one call to each."""
+import threading
 import unittest
 
 from fleet import FleetTest, redis_store, text_of
@@ -56,6 +57,27 @@ class Fleet(RouteTest, FleetTest):
         reply = second.chat("a", "smart")
         self.assert_tried(reply, "two/m=hit")
         self.assertEqual((self.one.calls, self.two_.calls), (1, 1))
+
+
+    def test_what_another_node_has_kept_meanwhile_is_a_hit(self):
+        first, second, third = self.start_fleet(held(say(500)), None)
+        for stream in (False, True):
+            with self.subTest(stream=stream):
+                self.one.gate.clear()
+                before = self.one.calls, self.two_.calls
+                members = {"stream": True} if stream else {}
+                waiting = []
+                thread = threading.Thread(target=lambda: waiting.append(first.generate(
+                    f"a {stream}", model="smart", **members)), daemon=True)
+                thread.start()
+                wait_until(lambda: self.one.calls > before[0], "the first is asked")
+                self.assertEqual(second.generate(f"a {stream}", model="two/m").cache, "miss")
+                wait_until(lambda: third.generate(f"a {stream}", ONLY, model="two/m").status == 200, "it is in Redis")
+                self.one.gate.set()
+                thread.join()
+                self.assert_tried(waiting[0], "one/m=500, two/m=hit")
+                self.assertEqual((waiting[0].cache, text_of_reply(waiting[0])), ("hit", f"two answers {before[1] + 1}"))
+                self.assertEqual(self.two_.calls, before[1] + 1)
 
 
 class Restart(RouteTest):

@@ -147,6 +147,55 @@ class Counts(RouteTest):
         self.assertNotIn("sk-route-test-key", larder.text())
 
 
+class Embeddings(RouteTest):
+    def embed(self, larder, words, model="smart", **headers):
+        return larder.request("POST", "/v1/embeddings", {"model": model, "input": words},
+                              {name.replace("_", "-"): value for name, value in headers.items()})
+
+    def test_the_second_ones_vectors_are_its_own(self):
+        larder, one, two = self.two(say(500), keys="breaker: { failures: 1000 }")
+        reply = self.embed(larder, ["a", "bcd"])
+        self.assertEqual(reply.status, 200, reply)
+        self.assert_tried(reply, "one/m=500, two/m=200")
+        self.assertEqual([each["embedding"] for each in reply.json()["data"]], [[1, 1], [1, 3]])
+        self.assertEqual((self.embed(larder, ["bcd"], "two/m").cache, self.embed(larder, ["bcd"], "one/m").status),
+                         ("hit", 500))
+        reply = self.embed(larder, ["a", "new", "bcd"])
+        self.assert_tried(reply, "one/m=500, two/m=200")
+        self.assertEqual(reply.headers["x-larder-cache-elements"], "2/3")
+        self.assertEqual(two.asked[-1].body["input"], ["new"])
+        self.assertEqual([each["embedding"] for each in reply.json()["data"]], [[1, 1], [2, 3], [1, 3]])
+        one.behave = say()
+        self.assert_tried(self.embed(larder, ["a"]), "one/m=200")
+
+    def test_after_a_refused_connection_and_after_silence(self):
+        for first, result in ((self.dead(), "unavailable"), (hang, "timeout")):
+            with self.subTest(result):
+                larder, one, two = self.two(
+                    first, route="{ mode: fallback, first_byte_timeout: 100ms, targets: [one/m, two/m] }")
+                self.assert_tried(self.embed(larder, "a"), f"one/m={result}, two/m=200")
+
+    def test_one_whose_api_has_none_is_left_out(self):
+        ant, two = self.provider("ant"), self.provider("two")
+        larder = self.start({"ant": ant, "two": two}, {
+            "smart": "{ mode: fallback, targets: [ant/m, two/m] }", "later": "{ mode: fallback, targets: [two/m, ant/m] }",
+            "none": "{ mode: fallback, targets: [ant/m, ant/n] }"})
+        self.assert_tried(self.embed(larder, "a"), "two/m=200")
+        self.assertEqual(self.embed(larder, "a", "none").status, 400)
+        two.behave = say(500)
+        reply = self.embed(larder, "b", "later")
+        self.assert_tried(reply, "two/m=500", "later")
+        self.assertEqual((reply.status, ant.calls), (500, 0))
+
+    def test_when_all_fail_the_last_ones_error(self):
+        larder, one, two = self.two(say(500), say(503))
+        reply = self.embed(larder, "a")
+        self.assertEqual((reply.status, reply.json()["error"]["message"]), (503, "two says 503"))
+        self.assert_tried(reply, "one/m=500, two/m=503")
+        self.assertEqual(self.embed(larder, "a", x_larder_route="nobody").status, 400)
+        self.assertEqual(self.embed(larder, "a", "two/m", x_larder_route="smart").headers["x-larder-route"], "smart")
+
+
 class Conversions(RouteTest):
     """A route over both APIs, for clients of each."""
 

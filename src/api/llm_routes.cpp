@@ -218,8 +218,18 @@ Task<bool> LlmRoutes::ask_ways(Context& context, const gateway::Inquiry& inquiry
             co_return true;
         }
         name(*prepared);
-        if (way > 0 && prepared->may_join)
+        if (way > 0 && prepared->may_join && prepared->may_read) {
+            // While the others were asked, another node may have got it.
+            auto kept =
+                co_await gateway_.look_up(prepared->key, directives, true, context.store_budget);
+            looked.claim = std::move(kept.claim);
+            if (kept.found && kept.found->fresh && !writer.has_begun() &&
+                co_await reply_found(context, *std::move(kept.found), following.form,
+                                     Outcome::kHit))
+                co_return true;
+        } else if (way > 0 && prepared->may_join) {
             looked.claim = co_await gateway_.claim(prepared->key, context.store_budget);
+        }
         const Fate fate =
             co_await ask_way(context, writer, *std::move(prepared), std::exchange(looked.claim, {}),
                              std::move(following), looked.found);
@@ -333,6 +343,7 @@ Task<LlmRoutes::Fate> LlmRoutes::follow(Context& context, StreamWriter& writer,
         co_return Fate::kAnswered;
     if (written && !writer.has_told() && gateway::moves_on(following.on, *news.end)) {
         note_attempt(context, following, gateway::result_of(*news.end));
+        context.provider_wait_us += news.end->provider_wait_us;
         co_return Fate::kNext;
     }
     const bool may_ask_again =
@@ -365,7 +376,7 @@ void LlmRoutes::note_attempt(Context& context, Following& following, std::string
 Task<void> LlmRoutes::end_following(Context& context, StreamWriter& writer,
                                     const gateway::FlightEnd& end, const Following& following,
                                     std::optional<gateway::Found> stale) {
-    context.provider_wait_us = end.provider_wait_us;
+    context.provider_wait_us += end.provider_wait_us; // beside that of earlier ways
     if (!writer.has_begun()) {
         co_await reply_end(context, end, following.form, following.outcome, std::move(stale));
         co_return;

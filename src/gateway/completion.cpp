@@ -149,7 +149,12 @@ Task<std::optional<CompletionReply>> Completion::State::ask_way(Plan& plan, cons
     const bool shared = prepared->may_join;
     if (way > 0 && shared) {
         async::TimeBudget budget(gateway.store_wait());
-        claim = co_await gateway.claim(prepared->key, budget);
+        // What another node has kept meanwhile comes into memory, where the flight finds it.
+        if (prepared->may_read)
+            claim =
+                (co_await gateway.look_up(prepared->key, inquiry.directives, true, budget)).claim;
+        else
+            claim = co_await gateway.claim(prepared->key, budget);
     }
     const bool waits = !claim.holder.empty();
     auto joined =
