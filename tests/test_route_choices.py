@@ -254,6 +254,17 @@ class LeftAlone(RouteTest):
         self.assertEqual(larder.chat("c", "one/m").status, 429)
         self.assertEqual(one.calls, 2)
 
+    def test_it_is_not_asked_when_the_others_fail_and_what_it_has_said_is_still_found(self):
+        larder, one, two = self.two()
+        self.assert_tried(larder.chat("kept", "smart"), "one/m=200")
+        one.behave = say(429, retry_after=60)
+        self.assert_tried(larder.chat("a", "smart"), "one/m=429, two/m=200")
+        two.behave = say(503)
+        reply = larder.chat("b", "smart")
+        self.assert_tried(reply, "two/m=503")
+        self.assertEqual((reply.status, one.calls), (503, 2))
+        self.assert_tried(larder.chat("kept", "smart"), "one/m=hit")
+
     def test_another_model_there_is_asked(self):
         one, two = self.provider("one", say(429, retry_after=60)), self.provider("two")
         larder = self.start({"one": one, "two": two}, {"smart": "{ mode: fallback, targets: [one/m, one/n, two/m] }"})

@@ -134,6 +134,14 @@ class Fallback(RouteTest):
         self.assertEqual((one.calls, two.calls), (1, 3))
 
 
+class SingleModel(RouteTest):
+    def test_has_no_next_one(self):
+        larder, one, two = self.two(say(500), route="{ mode: single-model, targets: [one/m, two/m] }")
+        reply = larder.chat("a", "smart")
+        self.assert_tried(reply, "one/m=500")
+        self.assertEqual((reply.status, two.calls), (500, 0))
+
+
 class Failures(RouteTest):
     """What a client gets when nobody answers."""
 
