@@ -131,6 +131,8 @@ bool is_worth_another_try(const gateway::CompletionReply& reply) {
         return true;
     default: {
         const int status = reply.provider_status;
+        if (status == 0) // an error inside an answer of 200, as of a stream that breaks off
+            return reply.error->code == ErrorCode::kProviderRejected;
         return status == 408 || status == 409 || status == 429 || status >= 500;
     }
     }

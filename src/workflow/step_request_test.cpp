@@ -108,6 +108,7 @@ TEST(AnotherTry, IsWorthItAfterWhatMayPass) {
     EXPECT_TRUE(is_worth(ErrorCode::kProviderUnreadable));
     EXPECT_TRUE(is_worth(ErrorCode::kTimeout));
     EXPECT_TRUE(is_worth(ErrorCode::kOverloaded));
+    EXPECT_TRUE(is_worth(ErrorCode::kProviderRejected)); // inside an answer of 200
     EXPECT_FALSE(is_worth(ErrorCode::kInvalidRequest));
     EXPECT_FALSE(is_worth(ErrorCode::kCancelled));
     for (const int status : {408, 409, 429, 500, 503, 529})
