@@ -1,11 +1,15 @@
-"""Providers that behave as a test says, in both APIs, and a configuration with routes over them. Standard library only."""
+"""Providers that behave as a test says, in both APIs, and configurations with routes over them. Standard library only."""
 import contextlib
 import http.server
 import json
 import socket
 import threading
 
-from harness import LarderTest
+from harness import PATIENCE, LarderTest
+
+
+# In a route: long enough for whoever is not silent.
+BOUND = f"first_byte_timeout: {int(300 * PATIENCE)}ms"
 
 
 class DeadProvider:
@@ -220,7 +224,8 @@ KEY = "sk-route-test-key"
 def provider_line(name, provider, keys=""):
     """A provider's line of the file. By its name: a… speaks Anthropic's API, any other one OpenAI's."""
     api, path = ("anthropic", "") if name.startswith("a") else ("openai", "/v1")
-    rest = "".join(f", {key}" for key in ("retries: 0", keys) if key and not ("retries" in keys and key == "retries: 0"))
+    more = ([] if "retries" in keys else ["retries: 0"]) + ([keys] if keys else [])
+    rest = "".join(f", {key}" for key in more)
     return f'  {name}: {{ api: {api}, base_url: "http://{provider.address}{path}", api_key: {KEY}{rest} }}\n'
 
 

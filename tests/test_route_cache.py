@@ -4,7 +4,7 @@ import unittest
 
 from crowd import Crowd, post, raise_file_limit, split_reply
 from harness import wait_until
-from route_targets import RouteTest, hang, metadata_of, say, text_of
+from route_targets import BOUND, RouteTest, hang, metadata_of, say, text_of
 
 ONLY = {"cache-control": "only-if-cached"}
 WELL = "breaker: { failures: 1000 }"
@@ -195,7 +195,7 @@ class Crowds(RouteTest):
         raise_file_limit()
         one, two = self.provider("one", hang), self.provider("two")
         larder = self.start({"one": one, "two": two},
-                            {"smart": "{ mode: fallback, first_byte_timeout: 500ms, targets: [one/m, two/m] }"}, WELL)
+                            {"smart": f"{{ mode: fallback, {BOUND}, targets: [one/m, two/m] }}"}, WELL)
         crowd = Crowd(larder.address, post("/llm/generate", {"prompt": "a", "model": "smart"}), self.COUNT)
         self.addCleanup(crowd.close)
         replies = [split_reply(data) for data in crowd.replies()]

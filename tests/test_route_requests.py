@@ -4,9 +4,9 @@ import signal
 import threading
 import unittest
 
-from harness import Stream, in_parallel, wait_until
-from route_targets import (RouteTest, begin_with_error, break_after, cut_after, end_at_once, hang, metadata_of, say,
-                           text_of)
+from harness import PATIENCE, Stream, in_parallel, wait_until
+from route_targets import (BOUND, RouteTest, begin_with_error, break_after, cut_after, end_at_once, hang, metadata_of,
+                           say, text_of)
 
 DIALECTS = ("generate", "chat", "messages")
 
@@ -14,12 +14,13 @@ DIALECTS = ("generate", "chat", "messages")
 class Meanwhile(RouteTest):
     """What happens while one is waited for."""
 
-    BOUND = "{ mode: fallback, first_byte_timeout: 300ms, targets: [one/m, two/m] }"
+    ROUTE = f"{{ mode: fallback, {BOUND}, targets: [one/m, two/m] }}"
 
     def start_alive(self, first, second):
         one, two = self.provider("one", first), self.provider("two", second)
-        text = self.text({"one": one, "two": two}, {"smart": self.BOUND}, "breaker: { failures: 1000 }")
-        return self.start_larder(text.replace("listen: 127.0.0.1:0", "listen: 127.0.0.1:0, stream_keep_alive: 50ms")), one, two
+        text = self.text({"one": one, "two": two}, {"smart": self.ROUTE}, "breaker: { failures: 1000 }")
+        text = text.replace("listen: 127.0.0.1:0", "listen: 127.0.0.1:0, stream_keep_alive: 50ms")
+        return self.start_larder(text), one, two
 
     def test_a_comment_is_no_answer(self):
         larder, one, two = self.start_alive(hang, None)
@@ -30,7 +31,7 @@ class Meanwhile(RouteTest):
                 self.assertEqual((reply.status, text_of(reply)), (200, f"two answers {two.calls}"))
         tried = metadata_of(larder.generate("tried", model="smart", stream=True))["route"]["tried"]
         self.assertEqual([each["result"] for each in tried], ["timeout", "200"])
-        self.assertTrue(290 <= tried[0]["tookMs"] < 5000, tried)
+        self.assertGreaterEqual(tried[0]["tookMs"], 290 * PATIENCE)
 
     def test_after_a_comment_the_error_is_an_event(self):
         larder, one, two = self.start_alive(hang, say(503))
@@ -125,7 +126,7 @@ class Requests(RouteTest):
         counter = iter(range(100_000))
         wait_until(lambda: larder.chat(f"{next(counter)}", "other").status == 200, "the new route is there")
         self.assert_tried(larder.chat("b", "other"), "two/n=200", "other")
-        self.assertEqual(larder.chat("a", "smart").status, 404, "the old one is gone, and what was kept for it is not found")
+        self.assertEqual(larder.chat("a", "smart").status, 404, "the old one is gone")
         self.assertEqual(larder.chat("a", "one/m").cache, "hit")
 
 
@@ -172,7 +173,7 @@ class Embeddings(RouteTest):
         for first, result in ((self.dead(), "unavailable"), (hang, "timeout")):
             with self.subTest(result):
                 larder, one, two = self.two(
-                    first, route="{ mode: fallback, first_byte_timeout: 100ms, targets: [one/m, two/m] }")
+                    first, route=f"{{ mode: fallback, {BOUND}, targets: [one/m, two/m] }}")
                 self.assert_tried(self.embed(larder, "a"), f"one/m={result}, two/m=200")
 
     def test_one_whose_api_has_none_is_left_out(self):

@@ -4,8 +4,8 @@ import subprocess
 import unittest
 
 from harness import BUILD, Stream, wait_until
-from route_targets import (RouteTest, begin_with_error, break_after, cut_after, end_at_once, hang, metadata_of, say,
-                           say_html, text_of)
+from route_targets import (BOUND, RouteTest, begin_with_error, break_after, cut_after, end_at_once, hang, metadata_of,
+                           say, say_html, text_of)
 
 DIALECTS = ("generate", "chat", "messages")
 
@@ -58,7 +58,7 @@ class Fallback(RouteTest):
                     self.assert_tried(wait_until(asked, "the first is asked"), "one/m=429, two/m=200")
 
     def test_after_silence_with_a_bound(self):
-        larder, one, two = self.two(hang, route="{ mode: fallback, first_byte_timeout: 100ms, targets: [one/m, two/m] }",
+        larder, one, two = self.two(hang, route=f"{{ mode: fallback, {BOUND}, targets: [one/m, two/m] }}",
                                     keys={"one": self.WELL})
         self.assert_second(larder, one, two, "timeout")
 
@@ -224,7 +224,7 @@ class Told(RouteTest):
             call.handler.wfile.write(b"".join(events[1:]))
             call.handler.close_connection = True
 
-        larder, one, two = self.two(slow, route="{ mode: fallback, first_byte_timeout: 200ms, targets: [one/m, two/m] }")
+        larder, one, two = self.two(slow, route=f"{{ mode: fallback, {BOUND}, targets: [one/m, two/m] }}")
         stream = Stream(larder.address, "/llm/generate", {"prompt": "a", "model": "smart", "stream": True})
         self.addCleanup(stream.close)
         stream.start()
