@@ -6,6 +6,7 @@
 #include "testing/run_task.hpp"
 #include "workflow/run.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,7 +42,6 @@ private:
 struct WorkflowTest : GatewayTest {
     workflow::Limits limits;
     workflow::Listener* listener = nullptr;
-    std::chrono::milliseconds cancel_after{0};
 
     ~WorkflowTest() override {
         gateway.stop();

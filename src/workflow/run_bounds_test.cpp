@@ -5,6 +5,8 @@
 #include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 namespace larder::workflow {
 namespace {
 
@@ -50,6 +52,29 @@ TEST_F(RunBoundsTest, EndTheWaitBeforeATryAtTheTimeout) {
         {"id":"a","prompt":"x","timeout":"50ms","retry":{"attempts":2,"delay":"10s"}}]})");
     EXPECT_EQ(code(report), ErrorCode::kTimeout);
     EXPECT_EQ(report.calls, 1);
+}
+
+TEST_F(RunBoundsTest, EndAStepAtItsTimeoutThoughNoCallOfItIsUnderWay) {
+    // The list's first item is said when `second` runs; then `third` takes the place of its next.
+    std::atomic<bool> second_runs = false;
+    const ChatProvider provider([&second_runs](const ChatQuestion& question) {
+        if (question.prompt.starts_with("hang"))
+            second_runs = true;
+        ChatAnswer answer = say(question);
+        answer.status = question.prompt == "item" && !second_runs ? 503 : 200;
+        return answer;
+    });
+    use(provider);
+    limits.parallel = 2;
+    limits.time = 10s;
+    const auto report = run(R"({"steps":[{"id":"first","prompt":"x"},
+        {"id":"second","prompt":"hang","dependsOn":["first"]},
+        {"id":"third","prompt":"hang","dependsOn":["first"]},
+        {"id":"list","prompt":"{{item}}","timeout":"300ms","retry":{"attempts":10,"delay":"1ms"},
+         "forEach":{"in":"{{input.list}}","parallel":1}}]})",
+                            R"({"list":["item","item"]})");
+    EXPECT_EQ(states(report), "first done, second cancelled, third cancelled, list failed");
+    EXPECT_EQ(code(report), ErrorCode::kTimeout);
 }
 
 TEST_F(RunBoundsTest, EndTheWorkflowAtTheLesserOfItsTimes) {

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <atomic>
 
 namespace larder::workflow {
 namespace {
@@ -103,6 +103,31 @@ TEST_F(RunTest, GoesOnWithTheRestWhereAsked) {
     EXPECT_EQ(message(report), "no error");
     EXPECT_EQ(states(report), "bad failed, needs cancelled, free done, last done");
     EXPECT_EQ(report.output, "yx");
+}
+
+TEST_F(RunTest, LetsAStepSayForItselfWhatItsFailureEnds) {
+    const ChatProvider provider(say);
+    use(provider);
+    const auto report = run(R"({"steps":[{"id":"bad","prompt":"fail","onError":"continue"},
+        {"id":"after","prompt":"x"},{"id":"last","prompt":"{{steps.after.output}}"}]})");
+    EXPECT_EQ(message(report), "no error");
+    EXPECT_EQ(states(report), "bad failed, after done, last done");
+}
+
+TEST_F(RunTest, TriesAnItemAgainAlone) {
+    std::atomic<int> calls = 0;
+    const ChatProvider provider([&calls](const ChatQuestion& question) {
+        return ChatAnswer{.text = question.prompt, .status = ++calls == 1 ? 503 : 200};
+    });
+    use(provider);
+    larder::testing::RecordingListener recorder;
+    listener = &recorder;
+    const auto report = run(R"({"steps":[{"id":"a","prompt":"{{item}}","retry":{"attempts":2,
+        "delay":"1ms"},"forEach":{"in":"{{input.list}}","parallel":1}}]})",
+                            R"({"list":["xy"]})");
+    EXPECT_EQ(report.output, R"(["xy"])");
+    EXPECT_EQ(recorder.lines, (std::vector<std::string>{"a started", "a[0] started", "a[0] delta x",
+                                                        "a[0] delta y", R"(a done ["xy"])"}));
 }
 
 TEST_F(RunTest, NamesTheFailureAndNotWhatDependsOnIt) {
