@@ -10,6 +10,7 @@ import time
 import fleet
 import routes
 import streams
+import workflows
 from measure import (
     cpu_round,
     interleave,
@@ -297,6 +298,7 @@ SCENARIOS = {
     "limit": measure_limit,
     **streams.SCENARIOS,
     **routes.SCENARIOS,
+    **workflows.SCENARIOS,
     **fleet.SCENARIOS,
 }
 CALIBRATED = ("hit", "miss", "miss-cached", "latency", "flight")  # nginx can stand in for Larder
