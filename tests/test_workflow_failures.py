@@ -1,6 +1,7 @@
 """Workflows that fail, or would take too much: schemas and their repair, retries, bounds on time, calls, cost and size,
 and what is told of what was paid for."""
 import json
+import signal
 import time
 import unittest
 
@@ -266,6 +267,18 @@ class Ends(WorkflowTest):
         wait_until(lambda: len(leaving.left) == 2, "both are given up")
         self.assertLess(max(leaving.left) - left, 1 if DEADLINE == 20 else DEADLINE)
         self.assertEqual(self.model.calls, 2)
+
+    def test_what_is_under_way_is_done_before_the_program_ends(self):
+        gate = Gate()
+        self.begin(gate)
+        stream = self.stream([step("a"), step("b", "{{steps.a.output}}")])
+        wait_until(lambda: len(gate.seen) == 1, "it is asked")
+        stream.start()
+        self.larder.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: any(line.get("msg") == "stopping" for line in self.larder.log()), "it is stopping")
+        gate.open()
+        self.assertIn(b"workflow.done", stream.read_all())
+        self.assertEqual(self.larder.stop(), 0)
 
     def test_a_client_that_leaves_before_a_plain_reply_ends_its_calls(self):
         leaving = Leaving()

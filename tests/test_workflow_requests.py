@@ -127,6 +127,22 @@ class Refused(WorkflowTest):
         self.assert_error(reply, 400)
 
 
+class Taken(WorkflowTest):
+    """What is just within the bounds."""
+
+    def test_64_steps_and_a_chain_of_32(self):
+        self.begin()
+        chain = [step("s0", "x")] + [step(f"s{n}", f"{{{{steps.s{n - 1}.output}}}}") for n in range(1, 32)]
+        body = self.done(chain + [step(f"w{n}") for n in range(32)], output="{{steps.s31.output}}")
+        self.assertEqual((body["output"], self.model.calls), ("x" + "!" * 32, 64))
+
+    def test_a_workflow_of_nearly_a_mebibyte_and_2000_references(self):
+        self.begin()
+        prompt = "{{input.x}}" * 1_000 + "y" * 900_000
+        self.done([step("a", prompt), step("b", "{{input.x}}" * 1_000)], {"x": "z"})
+        self.assertEqual(sorted(len(each) for each in self.prompts), [1_000, 901_000])
+
+
 class Models(WorkflowTest):
     def test_models_and_providers_that_are_not_there(self):
         self.begin()

@@ -3,7 +3,7 @@ import json
 import unittest
 
 from harness import parse_events, wait_until
-from route_targets import break_after, say
+from route_targets import break_after, cut_after, say
 from workflow_targets import Gate, WorkflowTest, in_turn, states, step
 
 
@@ -50,13 +50,14 @@ class Events(WorkflowTest):
         self.assertEqual([name for name, _ in events].count("step.done"), 1)
 
     def test_a_try_that_is_made_again_begins_anew(self):
-        self.begin(in_turn(break_after(1), "well done"), keys="breaker: { failures: 1000 }")
-        events = self.events([step("a", retry={"attempts": 2, "delay": "1ms"})])
-        names = [name for name, _ in events]
-        self.assertEqual(names.count("step.started"), 2)
-        again = len(names) - 1 - names[::-1].index("step.started")
-        text = "".join(data["text"] for name, data in events[again:] if name == "step.delta")
-        self.assertEqual((text, events[-1][1]["output"]), ("well done", "well done"))
+        for breaks in (break_after(1), cut_after(1)):
+            self.begin(in_turn(breaks, "well done"), keys="breaker: { failures: 1000 }")
+            events = self.events([step("a", retry={"attempts": 2, "delay": "1ms"})])
+            names = [name for name, _ in events]
+            self.assertEqual(names.count("step.started"), 2)
+            again = len(names) - 1 - names[::-1].index("step.started")
+            text = "".join(data["text"] for name, data in events[again:] if name == "step.delta")
+            self.assertEqual((text, events[-1][1]["output"]), ("well done", "well done"))
 
     def test_a_repair_begins_anew(self):
         self.begin(in_turn("no JSON", '{"x": 1}'))

@@ -3,7 +3,8 @@ import hashlib
 import json
 import unittest
 
-from harness import wait_until
+from harness import ROOT, parse_events, wait_until
+from route_targets import say
 from workflow_targets import (EXAMPLES, Gate, NO_LIMITS, WorkflowTest, example, in_turn, of_step, prompt_of, script,
                               states, step, system_of)
 
@@ -338,6 +339,43 @@ class Kept(WorkflowTest):
         body = self.done([step("a", "shared", cache=True, model="one/m")])
         self.assertEqual((body["output"], self.model.calls), (plain["text"], 1))
 
+    def test_equal_steps_at_once_share_a_call_only_where_they_are_kept(self):
+        for cache, calls in ((True, 1), (False, 3)):
+            gate = Gate(lambda call: call.answer("same"))
+            self.begin(gate)
+            stream = self.stream([step(f"s{n}", "same", cache=cache) for n in range(3)])
+            wait_until(lambda gate=gate, calls=calls: len(gate.seen) == calls, f"{calls} calls")
+            gate.open()
+            stream.start()
+            last = json.loads(stream.read_all().split(b"event: workflow.done\ndata: ")[1])
+            with self.subTest(cache=cache):
+                self.assertEqual(self.model.calls, calls)
+                outcomes = sorted(outcome for each in last["steps"] for outcome in each["metadata"]["cache"])
+                self.assertEqual(outcomes, ["coalesced", "coalesced", "miss"] if cache else ["bypass"] * 3)
+
+    def test_entries_are_the_namespaces(self):
+        keys = ", ".join(f'{{ name: {name}, sha256: "{hashlib.sha256(name.encode()).hexdigest()}", scopes: [llm] }}'
+                         for name in ("x", "y"))
+        self.begin(lambda call: call.answer(f"answer {call.provider.calls}"), rest=f"auth: {{ mode: keys, keys: [{keys}] }}\n")
+        outputs = [self.execute([step("a", cache=True)], headers={"authorization": f"Bearer {key}"}).json()["output"]
+                   for key in ("x", "y", "x", "y")]
+        self.assertEqual(outputs, ["answer 1", "answer 2", "answer 1", "answer 2"])
+
+    def test_statistics_count_what_steps_asked_for(self):
+        self.begin()
+        steps = [step("kept", cache=True), step("fresh")]
+        for _ in range(2):
+            self.done(steps)
+        stats = self.larder.get("/llm/cache/stats").json()
+        self.assertEqual((stats["hits"], stats["misses"], stats["bypassed"], stats["providerCalls"]), (1, 1, 2, 3))
+
+    def test_the_log_has_a_line_and_no_text(self):
+        self.begin({"secret prompt": "secret answer"})
+        self.done([step("secret-step", "secret prompt", system="secret system")], {"x": "secret input"})
+        line = wait_until(lambda: [line for line in self.larder.log() if "/llm/execute-workflow" in json.dumps(line)], "the line")
+        self.assertEqual(len(line), 1)
+        self.assertNotIn("secret", self.larder.text())
+
     def test_the_request_itself_is_never_kept(self):
         self.begin(lambda call: call.answer(f"answer {call.provider.calls}"))
         replies = [self.execute([step("a")]) for _ in range(2)]
@@ -372,6 +410,17 @@ class Kept(WorkflowTest):
 
 
 class Providers(WorkflowTest):
+    def test_two_apis_in_one_stream(self):
+        one, claude = self.provider("one", script({})), self.provider("a-two", script({}))
+        self.larder = self.start_larder(self.configure({"one": one, "a-two": claude}))
+        stream = self.stream([step("a", "hello you"), step("b", "{{steps.a.output}}", model="a-two/k")])
+        stream.start()
+        events = [(name, json.loads(data)) for name, data in parse_events(stream.read_all())]
+        for name, text in (("a", "hello you!"), ("b", "hello you!!")):
+            self.assertEqual("".join(data["text"] for event, data in events
+                                     if event == "step.delta" and data["id"] == name), text)
+        self.assertEqual((events[-1][0], events[-1][1]["output"]), ("workflow.done", "hello you!!"))
+
     def test_two_apis_in_one_workflow(self):
         one, claude = self.provider("one", script({})), self.provider("a-two", script({}))
         self.larder = self.start_larder(self.configure({"one": one, "a-two": claude}))
@@ -401,6 +450,41 @@ class Providers(WorkflowTest):
         self.larder = self.start_larder(self.configure({"one": one, "two": two}, keys="models: [m]"))
         body = self.done([step("a", model="m", routingMode="fallback")])
         self.assertEqual((body["output"], one.calls, two.calls), ("a!", 1, 1))
+
+
+class Documents(WorkflowTest):
+    """What the documents show runs as it stands there."""
+
+    def test_the_request_of_workflows_md(self):
+        text = (ROOT / "docs" / "workflows.md").read_text()
+        request = json.loads(text.partition("```json\n")[2].partition("```")[0])
+
+        def behave(call):
+            if "Which topics" in prompt_of(call):
+                return call.answer('{"topics": ["price", "complaint"]}')
+            return call.answer(prompt_of(call).partition("\n")[0])
+
+        one = self.provider("one", behave)
+        self.larder = self.start_larder(self.configure({"one": one, "openai": one}))
+        reply = self.post(request)
+        self.assertEqual((reply.status, one.calls), (200, 5), reply.body)
+        self.assertEqual(reply.json()["output"], "Make one letter of these:")
+        self.assertEqual(json.loads(of_step(reply.json(), "answers")["output"]),
+                         ["Answer on price alone:", "Answer on complaint alone:"])
+
+    def test_the_command_of_api_md(self):
+        text = (ROOT / "docs" / "api.md").read_text()
+        command = text.partition("/llm/execute-workflow -H")[2].partition("-d '")[2].partition("'")[0]
+        self.begin(in_turn("a paragraph", "A Cup of Calm"))
+        reply = self.post(command)
+        self.assertEqual((reply.status, reply.json()["output"]), (200, "A Cup of Calm"), reply.body)
+
+    def test_every_member_of_a_reply_is_named(self):
+        text = (ROOT / "docs" / "workflows.md").read_text()
+        self.begin({"bad": say(400)})
+        body = self.done([step("a"), step("bad")], onError="continue", output="{{steps.a.output}}")
+        names = {name for each in body["steps"] for name in (*each, *each["metadata"])} | {*body, *body["metadata"]}
+        self.assertEqual([name for name in sorted(names) if f'"{name}"' not in text and f"`{name}`" not in text], [])
 
 
 class Schema(WorkflowTest):
