@@ -143,6 +143,15 @@ class Taken(WorkflowTest):
         self.assertEqual(sorted(len(each) for each in self.prompts), [1_000, 901_000])
 
 
+    def test_paths_into_large_values_take_no_time_for_each(self):
+        """100 items × 1,900 references × 100,000 members: looked through one after the other they would take a minute."""
+        self.begin()
+        prompt = "".join(f"{{{{input.large.k{99_999 - number}}}}}" for number in range(1_900))
+        body = self.done([step("a", prompt, forEach={"in": "{{input.list}}", "parallel": 64})],
+                         {"large": {f"k{number}": 1 for number in range(100_000)}, "list": [0] * 100})
+        self.assertEqual(json.loads(body["output"]), ["1" * 1_900 + "!"] * 100)
+
+
 class Models(WorkflowTest):
     def test_models_and_providers_that_are_not_there(self):
         self.begin()

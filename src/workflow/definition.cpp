@@ -310,9 +310,10 @@ Result<Workflow> read_workflow(json::Value workflow, const Surroundings& surroun
 Result<void> check_input(const Workflow& workflow, json::Value input) {
     if (!input.is(json::Kind::kObject))
         return fail_field("input", "must be an object");
+    PathIndex paths;
     return visit_needed_inputs(workflow, [&](const Reference& reference, Use use) -> Result<void> {
-        const auto member = input.find(reference.name);
-        const auto value = member ? follow(*member, reference.path) : std::nullopt;
+        const auto member = paths.child(input, reference.name);
+        const auto value = member ? paths.follow(*member, reference.path) : std::nullopt;
         if (!value)
             return fail_field(reference.text(), "the workflow reads " + reference.text() +
                                                     ", and its input has no such member");

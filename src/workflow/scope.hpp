@@ -3,12 +3,14 @@
 #pragma once
 
 #include "base/json.hpp"
+#include "workflow/path_index.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,10 +24,16 @@ public:
     explicit JsonText(std::string text) : text_(std::move(text)) {}
     [[nodiscard]] const std::string& text() const { return text_; }
     [[nodiscard]] json::Value root() const { return document_.root(); }
+    /// What stands at `path` below `value`, one of its own. nullopt: nothing.
+    [[nodiscard]] std::optional<json::Value> follow(json::Value value,
+                                                    std::span<const std::string> path) const {
+        return paths_.follow(value, path);
+    }
 
 private:
     std::string text_;
     json::Document document_;
+    mutable PathIndex paths_;
 };
 
 /// What a step has said. A skipped one has said nothing: its text is empty and it has no JSON.

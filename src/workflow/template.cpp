@@ -3,8 +3,8 @@
 #include "workflow/limits.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
+#include <span>
 #include <utility>
 
 namespace larder::workflow {
@@ -196,20 +196,6 @@ private:
     std::size_t begin_ = 0; // of the reference that is being read
 };
 
-std::optional<json::Value> element_at(json::Value array, std::string_view index) {
-    if (index.size() > 1 && index.front() == '0')
-        return std::nullopt;
-    std::uint32_t wanted = 0;
-    const auto read = std::from_chars(index.data(), index.data() + index.size(), wanted);
-    if (read.ec != std::errc{} || read.ptr != index.data() + index.size() || wanted >= array.size())
-        return std::nullopt;
-    const json::Document& document = array.document();
-    std::uint32_t at = array.index() + 1;
-    for (; wanted > 0; --wanted)
-        at = document.node(at).next;
-    return json::Value(&document, at);
-}
-
 StepOutput* output_of(const Reference& reference, const Scope& scope) {
     if (scope.outputs == nullptr)
         return nullptr;
@@ -340,33 +326,23 @@ std::optional<json::Value> find(const Reference& reference, const Scope& scope) 
     case Reference::Kind::kInput: {
         if (scope.input == nullptr)
             return std::nullopt;
-        const auto member = scope.input->root().find(reference.name);
-        return member ? follow(*member, reference.path) : std::nullopt;
+        const auto member = scope.input->follow(scope.input->root(), std::span(&reference.name, 1));
+        return member ? scope.input->follow(*member, reference.path) : std::nullopt;
     }
     case Reference::Kind::kOutput:
     case Reference::Kind::kJson: {
         StepOutput* const output = output_of(reference, scope);
         const JsonText* const text = output == nullptr ? nullptr : json_of(*output);
-        return text == nullptr ? std::nullopt : follow(text->root(), reference.path);
+        return text == nullptr ? std::nullopt : text->follow(text->root(), reference.path);
     }
     case Reference::Kind::kItem:
         if (scope.item == nullptr || scope.item->value == nullptr)
             return std::nullopt;
-        return follow(scope.item->value->root(), reference.path);
+        return scope.item->value->follow(scope.item->value->root(), reference.path);
     case Reference::Kind::kIndex:
         return std::nullopt;
     }
     return std::nullopt;
-}
-
-std::optional<json::Value> follow(json::Value value, const std::vector<std::string>& path) {
-    for (const std::string& part : path) {
-        const auto next = value.is(json::Kind::kArray) ? element_at(value, part) : value.find(part);
-        if (!next)
-            return std::nullopt;
-        value = *next;
-    }
-    return value;
 }
 
 } // namespace larder::workflow

@@ -47,7 +47,5 @@ Result<std::string> render(const Template& text, const Scope& scope, std::size_t
 /// The value itself. nullopt: not there. Its bytes live as long as the scope. Of `steps.id.output`
 /// that is its JSON, where it is some; of `index` always nullopt.
 std::optional<json::Value> find(const Reference& reference, const Scope& scope);
-/// What stands at a reference's path below `value`. nullopt: nothing.
-std::optional<json::Value> follow(json::Value value, const std::vector<std::string>& path);
 
 } // namespace larder::workflow
