@@ -55,6 +55,19 @@ def begin_with_error(call):
     call.stream([call.error_event()])
 
 
+def only_comments(call):
+    """A stream that is kept alive and says nothing, until the test is over."""
+    call.handler.send_response(200)
+    call.handler.send_header("content-type", "text/event-stream")
+    call.handler.send_header("transfer-encoding", "chunked")
+    call.handler.end_headers()
+    comment = b": still here\n\n"
+    with contextlib.suppress(OSError):
+        while not call.provider.gate.wait(0.02):
+            call.handler.wfile.write(b"%x\r\n%s\r\n" % (len(comment), comment))
+            call.handler.wfile.flush()
+
+
 def break_after(count):
     """A stream that tells `count` pieces and then an error."""
     return lambda call: call.stream(call.events()[:count + call.preamble] + [call.error_event()])

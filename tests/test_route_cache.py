@@ -177,6 +177,7 @@ class Crowds(RouteTest):
             with self.subTest(**members):
                 larder, one, two = self.two_with_one_thread(fail, None)
                 crowd = self.crowd(larder, members)
+                wait_until(lambda: one.calls, "the first is asked")
                 self.assertEqual((one.calls, two.calls), (1, 0))
                 one.gate.set()
                 self.check(larder, crowd, one, two, 1, b"two answers 1")

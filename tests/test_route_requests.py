@@ -5,7 +5,7 @@ import threading
 import unittest
 
 from harness import PATIENCE, Stream, in_parallel, wait_until
-from route_targets import (BOUND, RouteTest, begin_with_error, break_after, cut_after, end_at_once, hang, metadata_of,
+from route_targets import (BOUND, RouteTest, begin_with_error, break_after, cut_after, end_at_once, hang, metadata_of, only_comments,
                            say, text_of)
 
 DIALECTS = ("generate", "chat", "messages")
@@ -32,6 +32,14 @@ class Meanwhile(RouteTest):
         tried = metadata_of(larder.generate("tried", model="smart", stream=True))["route"]["tried"]
         self.assertEqual([each["result"] for each in tried], ["timeout", "200"])
         self.assertGreaterEqual(tried[0]["tookMs"], 290 * PATIENCE)
+
+    def test_a_providers_comments_say_nothing_either(self):
+        larder, one, two = self.start_alive(only_comments, None)
+        for ask in DIALECTS:
+            with self.subTest(ask):
+                reply = getattr(larder, ask)(ask, model="smart", stream=True)
+                self.assertIn(b": ", reply.body)
+                self.assertEqual((reply.status, text_of(reply)), (200, f"two answers {two.calls}"))
 
     def test_after_a_comment_the_error_is_an_event(self):
         larder, one, two = self.start_alive(hang, say(503))
@@ -219,6 +227,17 @@ class Conversions(RouteTest):
                             tried = f"{order[0]}=500, {order[1]}=200" if fails else f"{order[0]}=200"
                             self.assert_tried(reply, tried)
                             self.assertEqual(set(provider.models), {"m"})
+
+    def test_the_head_of_a_message_has_told_an_llm_client_nothing(self):
+        provider, two = self.provider("ant", break_after(0)), self.provider("two")
+        larder = self.start({"ant": provider, "two": two}, {"smart": "{ mode: fallback, targets: [ant/m, two/m] }"})
+        reply = larder.generate("a", model="smart", stream=True)
+        self.assertEqual((text_of(reply), provider.calls), ("two answers 1", 1))
+        tried = metadata_of(reply)["route"]["tried"]
+        self.assertEqual([each["result"] for each in tried], ["refused", "200"])
+        # An Anthropic client has got it, and nobody else can go on from there.
+        reply = larder.messages("b", model="smart", stream=True)
+        self.assertEqual((reply.events()[-1][0], two.calls), ("error", 1))
 
     def test_a_stream_is_never_a_mixture_of_two(self):
         for first in ("one", "ant"):

@@ -227,7 +227,7 @@ class Streams(LarderTest):
         self.assertEqual(stream.start().status, 200)
         received = stream.read_all()
         for line in received.split(b"\n"):
-            self.assertRegex(line, rb"^(|event: [a-z_]+|data: \{.*\})$")
+            self.assertRegex(line, rb"^(|: keep-alive|event: [a-z_]+|data: \{.*\})$")
         events = parse_events(received)
         self.assertEqual([name for name, _ in events].count("message_stop"), 1)
         self.assertEqual(json.loads(events[2][1])["delta"]["text"], hostile)

@@ -314,13 +314,15 @@ Task<LlmRoutes::Fate> LlmRoutes::follow(Context& context, StreamWriter& writer,
         }
         if (joined.leads && news.asked_here && following.outcome == Outcome::kCoalesced)
             following.outcome = Outcome::kMiss; // the other node was waited for in vain
-        if (news.streaming)
+        const bool tells = gateway::tells(news);
+        if (tells)
             patience.lift();
         // A stream that begins with its failure has told nothing: another model may still answer.
         const bool only_failure = following.on != nullptr && !writer.has_told() &&
                                   !news.blocks.empty() && news.blocks.front()->failure;
         if (gateway::is_stream(form) && news.streaming && !only_failure) {
-            note_attempt(context, following, "200");
+            if (tells)
+                note_attempt(context, following, "200");
             co_await writer.begin(following.outcome, std::move(news.fields));
             written = writer.write(news.blocks);
             if (!written || !*written)
@@ -333,7 +335,7 @@ Task<LlmRoutes::Fate> LlmRoutes::follow(Context& context, StreamWriter& writer,
     leaving.now();
     if (exchange.gone())
         co_return Fate::kAnswered;
-    if (patience.has_passed()) {
+    if (patience.has_passed() && !news.end) {
         if (joined.leads)
             gateway_.note_timeout(following.target);
         news.end = std::make_shared<const gateway::FlightEnd>(
@@ -361,11 +363,12 @@ Task<LlmRoutes::Fate> LlmRoutes::follow(Context& context, StreamWriter& writer,
     co_return Fate::kAnswered;
 }
 
-/// Once a way: how it went, for who has a route.
+/// How a way goes, and in the end went, for who has a route.
 void LlmRoutes::note_attempt(Context& context, Following& following, std::string result) const {
-    if (!context.trace || following.noted)
+    if (!context.trace)
         return;
-    following.noted = true;
+    if (std::exchange(following.noted, true))
+        context.trace->tried.pop_back();
     context.trace->tried.push_back({.provider = following.target.provider->name,
                                     .model = following.target.model,
                                     .result = std::move(result),

@@ -27,6 +27,8 @@ void add_cache_lines(const Context& context, std::string& lines, gateway::Outcom
 
 namespace {
 
+constexpr std::string_view kKeepAlive = ": keep-alive\n\n";
+
 /// Takes a field of ours out of the lines.
 void drop_line(std::string& lines, std::string_view name) {
     const std::size_t begin = lines.find("\r\n" + std::string(name));
@@ -83,7 +85,8 @@ Result<bool> StreamWriter::write(std::span<const std::shared_ptr<const gateway::
 }
 
 void StreamWriter::note(const gateway::Block& block) {
-    told_ = told_ || !block.comment;
+    const bool tells = form_ == ClientForm::kLlmStream ? !block.text.empty() : !block.comment;
+    told_ = told_ || tells;
     failed_ = failed_ || (block.failure && gateway::is_native(form_));
 }
 
@@ -91,6 +94,8 @@ Result<void> StreamWriter::render(const gateway::Block& block, std::string& out)
     constexpr std::size_t kMostText = 64UL << 20;
     if (goes_as_it_is(block)) {
         out += block.raw;
+    } else if (block.comment) {
+        out += kKeepAlive;
     } else if (block.failure) {
         return {}; // the flight's end says it in the client's words
     } else if (form_ == ClientForm::kLlmStream) {
@@ -106,8 +111,8 @@ Result<void> StreamWriter::render(const gateway::Block& block, std::string& out)
 }
 
 bool StreamWriter::goes_as_it_is(const gateway::Block& block) const {
-    return block.comment || (gateway::is_native(form_) &&
-                             (!block.usage_only || form_ == ClientForm::kNativeStreamWithUsage));
+    return gateway::is_native(form_) &&
+           (!block.usage_only || form_ == ClientForm::kNativeStreamWithUsage);
 }
 
 Result<void> StreamWriter::convert(const gateway::Block& block, std::string& out) {
@@ -121,7 +126,7 @@ Result<void> StreamWriter::convert(const gateway::Block& block, std::string& out
 }
 
 Task<void> StreamWriter::keep_alive() {
-    co_await context_.exchange.write(": keep-alive\n\n");
+    co_await context_.exchange.write(kKeepAlive);
 }
 
 Task<void> StreamWriter::finish(const gateway::FlightEnd& end, bool saved) {

@@ -17,6 +17,13 @@ std::size_t class_of(int status) {
     return status >= 200 && status < 600 ? static_cast<std::size_t>(status / 100) : 0;
 }
 
+/// What was tried before the one that answered.
+std::size_t moves_of(const Context& context) {
+    if (!context.trace || context.trace->tried.empty())
+        return 0;
+    return context.trace->tried.size() - 1;
+}
+
 } // namespace
 
 Telemetry::Telemetry(metrics::Registry& registry) {
@@ -36,6 +43,8 @@ Telemetry::Telemetry(metrics::Registry& registry) {
     for (const Route& route : routes())
         add_route(route.path);
     add_route("other");
+    moves_ = &registry.counter("larder_route_moves_total",
+                               "Times that a route went on to its next model.", {});
     constexpr std::array<std::string_view, 5> kOutcomes{"hit", "miss", "stale", "coalesced",
                                                         "bypass"};
     for (std::size_t i = 0; i < kOutcomes.size(); ++i) {
@@ -74,6 +83,9 @@ void Telemetry::record(const Context& context) {
         outcome->added_seconds->observe_us(
             std::max<std::int64_t>(took_us - context.provider_wait_us, 0));
     }
+    const std::size_t moves = moves_of(context);
+    if (moves > 0)
+        moves_->add(moves);
     const bool operational = context.route != nullptr && context.route->tier == Tier::kNone;
     const log::Level level = exchange.status() >= 500 ? log::Level::kWarn
                              : operational            ? log::Level::kDebug
@@ -93,6 +105,9 @@ void Telemetry::record(const Context& context) {
         line.text("provider", context.provider)
             .text("model", std::string_view(context.model).substr(0, kLongestModel))
             .milliseconds("providerTime", context.provider_wait_us);
+    if (context.trace)
+        line.text("modelRoute", context.trace->route)
+            .number("moves", static_cast<std::int64_t>(moves));
     if (context.principal != nullptr && context.principal->known)
         line.text("user", context.principal->user);
     if (!context.error_code.empty())

@@ -31,6 +31,7 @@ private:
     RouteMetrics& of(const Route* route);
     OutcomeMetrics* of(std::string_view outcome);
 
+    metrics::Counter* moves_ = nullptr;
     std::vector<RouteMetrics> routes_; // as in the route table; the last one: no route
     std::array<OutcomeMetrics, 5> outcomes_;
 };

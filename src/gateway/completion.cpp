@@ -173,7 +173,7 @@ Task<std::optional<CompletionReply>> Completion::State::ask_way(Plan& plan, cons
             continue;
         }
         was_asked_here = was_asked_here || news.asked_here;
-        if (news.streaming)
+        if (tells(news))
             patience.lift();
         fits = take(news);
         if (news.end) {

@@ -99,12 +99,12 @@ void Flight::begin_stream(http::OwnedFields fields) {
     streaming_ = true;
     fields_ = std::move(fields);
     wake(lock);
-    if (streaming_began_)
-        streaming_began_();
 }
 
 Result<void> Flight::append(std::shared_ptr<const Block> block) {
     const std::size_t bytes = block->raw.size() + block->text.size() + kBlockOverhead;
+    if (streaming_began_ && !block->comment)
+        std::exchange(streaming_began_, nullptr)();
     std::unique_lock lock(mutex_);
     if (!share_.grow(bytes))
         return fail(ErrorCode::kOverloaded, "too many bytes are in flight");

@@ -28,7 +28,7 @@ struct Block {
     std::string raw;         // as the provider sent it
     std::string text;        // what it adds to the first choice's text
     bool usage_only = false; // kept from clients that did not ask for usage
-    bool comment = false;    // of ours, while nothing has come
+    bool comment = false;    // of the provider's or ours: it says nothing
     bool failure = false;    // the provider's error event: only for clients of the same API
 };
 
@@ -105,7 +105,7 @@ public:
     void end(std::shared_ptr<const FlightEnd> end);
     /// Called on the producer's thread when the last follower has left before the end.
     void on_abandoned(std::function<void()> abandoned) { abandoned_ = std::move(abandoned); }
-    /// Called on the producer's thread when the provider's stream begins.
+    /// Called on the producer's thread when the provider's stream first says something.
     void on_streaming(std::function<void()> streaming) { streaming_began_ = std::move(streaming); }
     /// Whether it has grown beyond what can be joined and kept.
     [[nodiscard]] bool oversized() const;

@@ -89,6 +89,10 @@ bool moves_on(const provider::FailurePolicy* on, const FlightEnd& end) {
     return end.error ? on->covers(end.error->code) : on->covers_status(end.provider_status);
 }
 
+bool tells(const Flight::News& news) {
+    return std::ranges::any_of(news.blocks, [](const auto& block) { return !block->comment; });
+}
+
 std::string result_of(const FlightEnd& end) {
     if (end.entry)
         return "200";

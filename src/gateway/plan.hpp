@@ -46,6 +46,8 @@ struct Attempt {
 
 /// Whether the next way is to be asked after this end.
 [[nodiscard]] bool moves_on(const provider::FailurePolicy* on, const FlightEnd& end);
+/// Whether the provider's stream says something in it: comments don't.
+[[nodiscard]] bool tells(const Flight::News& news);
 [[nodiscard]] std::string result_of(const FlightEnd& end);
 /// The end of a way that was given up because no first byte came in its time.
 [[nodiscard]] FlightEnd end_without_first_byte(const provider::Target& target,

@@ -69,6 +69,7 @@ Result<void> StreamPump::take(std::string raw) {
     const bool is_shown = !events_.empty() || raw.starts_with(':');
     if (!begun_ && !is_shown)
         return {};
+    block.comment = events_.empty() && raw.starts_with(':');
     block.raw = std::move(raw);
     return show(std::move(block));
 }
