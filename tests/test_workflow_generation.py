@@ -140,6 +140,18 @@ class Generation(WorkflowTest):
         self.assert_error(self.wish(model="no-such-model"), 404, "model_not_found")
         self.assertEqual(self.model.calls, 0)
 
+    def test_hostile_answers(self):
+        for answer, status, code in (("[" * 200_000, 422, "workflow_invalid"), ('{"workflow":' * 5_000, 422, "workflow_invalid"),
+                                     ('{"steps": [], "steps": []}', 422, "workflow_invalid"), ("x" * 3_000_000, 502, "provider_unreadable"),
+                                     (written({"steps": [step("a", outputSchema={"$ref": "#"})]}), 422, "workflow_invalid"),
+                                     ('{"impossible": 5}', 422, "workflow_impossible"),
+                                     (json.dumps({"impossible": "é" * 5_000}), 422, "workflow_impossible")):
+            with self.subTest(answer[:30]):
+                self.begin(in_turn(answer))
+                reply = self.wish()
+                self.assert_error(reply, status, code)
+                self.assertLess(len(reply.body), 4_000)
+
     def test_a_provider_that_fails(self):
         self.begin(say(500))
         self.assert_error(self.wish(), 502, "provider_error")

@@ -101,6 +101,26 @@ class Events(WorkflowTest):
         self.assertEqual("".join(data["text"] for name, data in second if name == "step.delta"), "some words!")
         self.assertEqual(first[-1][1]["output"], second[-1][1]["output"])
 
+    def test_clients_that_leave_in_the_middle_leave_nothing_behind(self):
+        gate = Gate()
+        self.begin(lambda call: gate(call) if "wait" in call.body["messages"][-1]["content"] else call.answer("some words"))
+        streams = [self.stream([step("a"), step("b", "{{steps.a.output}}"), step("c", "wait {{steps.b.output}}"),
+                                step("d", "wait {{item}}", forEach={"in": "{{input.list}}"})], {"list": [1, 2, 3]}) for _ in range(40)]
+        for number, stream in enumerate(streams):
+            stream.start()
+            stream.read_until("step.delta")
+            if number % 2:
+                stream.close()
+        gate.open()
+        for stream in streams[::2]:
+            self.assertEqual(parse_events(stream.read_all())[-1][0], "workflow.done")
+
+        def is_idle():
+            lines = self.larder.get("/metrics").body.decode().splitlines()
+            return {"larder_flights 0", "larder_bytes_in_flight 0"} <= set(lines)
+
+        wait_until(is_idle, "nothing is in flight")
+
     def test_a_hundred_streams_at_once_are_whole(self):
         self.begin()
         wide = [step(f"s{n}", f"{{{{input.x}}}} {n}") for n in range(4)]

@@ -353,6 +353,15 @@ class Kept(WorkflowTest):
                 outcomes = sorted(outcome for each in last["steps"] for outcome in each["metadata"]["cache"])
                 self.assertEqual(outcomes, ["coalesced", "coalesced", "miss"] if cache else ["bypass"] * 3)
 
+    def test_headers_that_steer_the_cache_or_a_route_do_not_count(self):
+        self.begin()
+        steps = [step("a", cache=True)]
+        self.done(steps)
+        for headers in ({"cache-control": "no-cache"}, {"cache-control": "no-store"}, {"x-larder-variant": "x"},
+                        {"x-larder-ttl": "0"}, {"x-larder-route": "fallback"}):
+            self.assertEqual(of_step(self.done(steps, headers=headers), "a")["metadata"]["cache"], ["hit"], headers)
+        self.assertEqual(self.model.calls, 1)
+
     def test_entries_are_the_namespaces(self):
         keys = ", ".join(f'{{ name: {name}, sha256: "{hashlib.sha256(name.encode()).hexdigest()}", scopes: [llm] }}'
                          for name in ("x", "y"))
