@@ -19,8 +19,6 @@ struct Endpoint {
 
 /// The contract's endpoints that come with later versions.
 constexpr Endpoint kLater[] = {
-    {"POST", "/llm/execute-workflow"},
-    {"POST", "/llm/workflow/generate"},
     {"*", "/admin/*"},
 };
 

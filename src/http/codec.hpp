@@ -13,7 +13,7 @@
 namespace larder::http {
 
 struct HeadLimits {
-    std::size_t bytes = 32 * 1024;
+    std::size_t bytes = 32UL * 1024;
     std::size_t fields = 100;
 };
 
