@@ -166,6 +166,25 @@ class Bounds(WorkflowTest):
         stream.read_all()
         self.assertEqual(self.model.calls, 2)
 
+    def test_without_a_bound_on_its_answer_a_call_may_pass_it_and_is_the_last(self):
+        self.priced()
+        reply = self.execute([{name: value for name, value in each.items() if name != "maxTokens"} for each in self.CHAIN],
+                             limits={"cost": 0.1})
+        error = self.assert_error(reply, 422, "unprocessable")
+        self.assertIn('step "s3"', error["error"])
+        self.assertAlmostEqual(error["metadata"]["estimatedCost"], 0.12)
+        self.assertEqual(self.model.calls, 3)
+
+    def test_routes_and_aliases_have_the_prices_of_their_models(self):
+        self.priced(rest="routes:\n  smart: { mode: fallback, targets: [one/m] }\nmodels: { other: { provider: one, model: m } }\n")
+        for model in ("smart", "other"):
+            before = self.model.calls
+            reply = self.execute([step(f"p{n}", maxTokens=4, model=model) for n in range(6)], onError="continue",
+                                 limits={"cost": 0.1})
+            with self.subTest(model):
+                self.assertEqual(self.model.calls - before, 2)
+                self.assertAlmostEqual(reply.json()["metadata"]["estimatedCost"], 0.08)
+
     def test_a_kept_answer_costs_nothing(self):
         self.priced()
         steps = [step("s", cache=True, maxTokens=4)]
