@@ -1,6 +1,8 @@
 // How the models at providers are doing: the peak-sensitive average, and the table of all of them.
 #include "provider/health.hpp"
 
+#include "async/deadlines.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -13,6 +15,9 @@ constexpr double kHalfLifeUs = 2'000'000;
 constexpr double kUnknownUs = 60'000'000;
 constexpr std::size_t kMostTargets = 4096;
 constexpr std::size_t kLongestKey = 512;
+constexpr std::int64_t kForgottenUs = 60'000'000; // 30 half-lives
+/// A full table is looked through no more often, whatever names come.
+constexpr std::int64_t kSweepUs = 1'000'000;
 
 /// The share of an old value that is left after `age_us`.
 double left_after(std::int64_t age_us) {
@@ -76,18 +81,39 @@ bool TargetHealth::is_cooling(std::int64_t now_us) const {
     return now_us < cool_until_us_.load(std::memory_order_relaxed);
 }
 
-std::shared_ptr<TargetHealth> HealthTable::of(std::string_view provider, std::string_view model) {
+std::shared_ptr<TargetHealth> HealthTable::of(std::string_view provider, std::string_view model,
+                                              std::int64_t now_us) {
     if (provider.size() + model.size() > kLongestKey)
         return std::make_shared<TargetHealth>(); // no model is called so; it is not kept
     std::string key;
     key.reserve(provider.size() + 1 + model.size());
     key.append(provider).append(1, '\0').append(model);
     const std::lock_guard lock(mutex_);
-    if (const auto found = targets_.find(key); found != targets_.end())
-        return found->second;
+    if (const auto found = targets_.find(key); found != targets_.end()) {
+        found->second.used_us = std::max(found->second.used_us, now_us);
+        return found->second.health;
+    }
+    auto health = std::make_shared<TargetHealth>();
     if (targets_.size() >= kMostTargets)
-        targets_.clear();
-    return targets_.emplace(std::move(key), std::make_shared<TargetHealth>()).first->second;
+        make_room(now_us);
+    if (targets_.size() < kMostTargets)
+        targets_.emplace(std::move(key), Entry{.health = health, .used_us = now_us});
+    return health;
+}
+
+std::shared_ptr<TargetHealth> HealthTable::of(std::string_view provider, std::string_view model) {
+    return of(provider, model, async::Deadlines::now_us());
+}
+
+void HealthTable::make_room(std::int64_t now_us) {
+    if (now_us < next_sweep_us_)
+        return;
+    next_sweep_us_ = now_us + kSweepUs;
+    std::erase_if(targets_, [&](const auto& item) {
+        const Entry& entry = item.second;
+        return entry.health.use_count() == 1 && !entry.health->is_cooling(now_us) &&
+               now_us - entry.used_us >= kForgottenUs;
+    });
 }
 
 } // namespace larder::provider

@@ -48,15 +48,26 @@ private:
     std::atomic<int> pending_{0};
 };
 
-/// By provider and model. Bounded: beyond 4,096 the table is begun anew, and names of more than 512
-/// bytes are not kept.
+/// By provider and model. Bounded at 4,096: beyond it those make room that are not cooling, that
+/// nobody holds and nobody asked for within a minute, of whose times nothing is left to know; where
+/// there are none, a new one is not kept. Names of more than 512 bytes are not kept either.
 class HealthTable {
 public:
+    /// `now_us`: steady.
+    std::shared_ptr<TargetHealth> of(std::string_view provider, std::string_view model,
+                                     std::int64_t now_us);
     std::shared_ptr<TargetHealth> of(std::string_view provider, std::string_view model);
 
 private:
+    struct Entry {
+        std::shared_ptr<TargetHealth> health;
+        std::int64_t used_us = 0;
+    };
+    void make_room(std::int64_t now_us);
+
     std::mutex mutex_;
-    std::map<std::string, std::shared_ptr<TargetHealth>, std::less<>> targets_;
+    std::map<std::string, Entry, std::less<>> targets_;
+    std::int64_t next_sweep_us_ = 0;
 };
 
 } // namespace larder::provider

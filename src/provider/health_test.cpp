@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <memory>
+#include <string>
+
 namespace larder::provider {
 namespace {
 
@@ -124,14 +128,35 @@ TEST(HealthTable, HasOneForEachModelAtEachProvider) {
     EXPECT_NE(table.of("a", "bc"), table.of("ab", "c"));
 }
 
-TEST(HealthTable, IsBegunAnewBeyondItsBound) {
+void fill(HealthTable& table, std::int64_t now_us) {
+    for (int i = 0; i < 5000; ++i)
+        table.of("p", "made up " + std::to_string(i), now_us);
+}
+
+TEST(HealthTable, LosesNothingThatIsInUseToManyMadeUpNames) {
     HealthTable table;
-    const auto first = table.of("p", "first");
-    for (int i = 0; i < 4095; ++i)
-        table.of("p", std::to_string(i));
-    EXPECT_EQ(first, table.of("p", "first"));
-    table.of("p", "one more");
-    EXPECT_NE(first, table.of("p", "first"));
+    table.of("p", "resting", kNow)->cool(kNow + 3600 * kSecond);
+    const std::shared_ptr<TargetHealth> held = table.of("p", "held", kNow);
+    table.of("p", "known", kNow)->observe(false, 400 * kMs, kNow);
+    fill(table, kNow);
+    const std::int64_t later = kNow + 59 * kSecond;
+    table.of("p", "known", later)->observe(false, 400 * kMs, later);
+    fill(table, later);
+    EXPECT_GT(table.of("p", "known", later)->cost(false, later), 0);
+    fill(table, kNow + 100 * kSecond);
+    EXPECT_TRUE(table.of("p", "resting", kNow + 101 * kSecond)->is_cooling(kNow + 101 * kSecond));
+    EXPECT_EQ(table.of("p", "held", kNow + 101 * kSecond), held);
+    EXPECT_GT(table.of("p", "known", later)->cost(false, later), 0);
+}
+
+TEST(HealthTable, KeepsNoNewOnesBeyondItsBoundUntilOthersAreForgotten) {
+    HealthTable table;
+    const auto first = table.of("p", "first", kNow);
+    fill(table, kNow);
+    EXPECT_NE(table.of("p", "new", kNow), table.of("p", "new", kNow));
+    const std::int64_t later = kNow + 60 * kSecond;
+    EXPECT_EQ(table.of("p", "new", later), table.of("p", "new", later));
+    EXPECT_EQ(table.of("p", "first", later), first);
 }
 
 TEST(HealthTable, KeepsNothingUnderAnEndlessName) {
