@@ -65,8 +65,10 @@ class Refused(WorkflowTest):
         deep = {"type": "object"}
         for _ in range(100):
             deep = {"not": deep}
+        double = {"$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}, "$ref": "#/$defs/d0"}
+        double["$defs"]["d40"] = {"type": "object"}
         for schema, status in (
-                (deep, None), ({"anyOf": [{"type": "string"}] * 6_000}, None),
+                (deep, None), (double, 400), ({"anyOf": [{"type": "string"}] * 6_000}, None),
                 ({"description": "x" * 300_000}, None),
                 ({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}, 400),
                 ({"$ref": "#"}, 400), ({"$ref": "https://example.com/schema.json"}, 400), ({"$ref": "#/$defs/gone"}, 400),

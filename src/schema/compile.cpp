@@ -86,7 +86,8 @@ Result<Program> Compiler::compile(Value root) {
     document_ = &root.document();
     LARDER_CHECK(subschema_at(root, Path{}, 0));
     LARDER_CHECK(resolve_all());
-    LARDER_CHECK(refuse_circles());
+    LARDER_TRY(const std::vector<Index> ordered, refuse_circles());
+    LARDER_CHECK(bound_work(ordered));
     return std::move(program_);
 }
 
@@ -286,7 +287,8 @@ std::optional<Value> Compiler::step(Value value, std::string_view token) {
 
 // ---- circles ----
 
-Result<void> Compiler::refuse_circles() const {
+/// The subschemas, each after those that are checked against the same value.
+Result<std::vector<Index>> Compiler::refuse_circles() const {
     enum class Mark : std::uint8_t { kNew, kOpen, kDone };
     struct Visit {
         Index index;
@@ -294,6 +296,7 @@ Result<void> Compiler::refuse_circles() const {
     };
     std::vector<Mark> marks(program_.subschemas.size(), Mark::kNew);
     std::vector<Visit> open;
+    std::vector<Index> ordered;
     const auto enter = [&](Index index) {
         marks[index] = Mark::kOpen;
         open.push_back({.index = index, .nexts = in_place(program_.subschemas[index])});
@@ -305,6 +308,7 @@ Result<void> Compiler::refuse_circles() const {
             Visit& visit = open.back();
             if (visit.nexts.empty()) {
                 marks[visit.index] = Mark::kDone;
+                ordered.push_back(visit.index);
                 open.pop_back();
                 continue;
             }
@@ -320,7 +324,35 @@ Result<void> Compiler::refuse_circles() const {
             }
         }
     }
+    return ordered;
+}
+
+/// Counts each subschema as often as one value can meet it.
+Result<void> Compiler::bound_work(const std::vector<Index>& ordered) const {
+    std::vector<std::size_t> works(program_.subschemas.size(), 1);
+    for (const Index index : ordered) {
+        for (const Index next : in_place(program_.subschemas[index])) {
+            works[index] += works[next];
+            if (works[index] > program_.limits.in_place)
+                return fail_field(heaviest_reference(index, works),
+                                  "makes one value be checked against more than " +
+                                      std::to_string(program_.limits.in_place) + " schemas");
+        }
+    }
     return {};
+}
+
+/// The field of the first reference on the way to where most of the work is.
+std::string Compiler::heaviest_reference(Index index, const std::vector<std::size_t>& works) const {
+    for (;;) {
+        const auto reference = std::ranges::find(references_, index, &Reference::from);
+        if (reference != references_.end())
+            return reference->field;
+        const std::vector<Index> nexts = in_place(program_.subschemas[index]);
+        if (nexts.empty())
+            return {};
+        index = std::ranges::max(nexts, {}, [&works](Index next) { return works[next]; });
+    }
 }
 
 /// At the reference that closes it: only references lead back.

@@ -75,7 +75,10 @@ private:
     Result<Index> resolve(const Reference& reference);
     Result<Index> follow(std::string_view pointer, const Reference& reference);
     std::optional<json::Value> step(json::Value value, std::string_view token);
-    Result<void> refuse_circles() const;
+    Result<std::vector<Index>> refuse_circles() const;
+    [[nodiscard]] Result<void> bound_work(const std::vector<Index>& ordered) const;
+    [[nodiscard]] std::string heaviest_reference(Index index,
+                                                 const std::vector<std::size_t>& works) const;
     [[nodiscard]] Error circle_error(const std::vector<Index>& path, Index back_to) const;
 
     using Members = std::map<std::string, std::uint32_t, std::less<>>;

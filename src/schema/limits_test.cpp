@@ -47,17 +47,51 @@ void expect_too_large(const Result<std::vector<Violation>>& result) {
     EXPECT_FALSE(result.error().message.empty());
 }
 
+/// Each of `levels` leads twice to the next, in place.
+std::string bomb(std::string_view keyword, int levels) {
+    std::string text = R"({"$ref":"#/$defs/n0","$defs":{)";
+    for (int level = 0; level < levels; ++level) {
+        const std::string next = R"({"$ref":"#/$defs/n)" + std::to_string(level + 1) + R"("})";
+        text += "\"n" + std::to_string(level) + "\":{\"" + std::string(keyword) + "\":[" + next +
+                "," + next + "]},";
+    }
+    const std::string_view leaf = keyword == "allOf" ? "true" : "false";
+    return ((text += "\"n" + std::to_string(levels) + "\":") += leaf) + "}}";
+}
+
+TEST(SchemaLimits, RefuseAReferenceBomb) {
+    for (const std::string_view keyword : {"allOf", "anyOf", "oneOf"}) {
+        for (const int levels : {12, 40, 70}) {
+            const Parsed schema(bomb(keyword, levels));
+            const auto compiled = Schema::compile(schema.root());
+            ASSERT_FALSE(compiled) << keyword << levels;
+            EXPECT_EQ(compiled.error().code, ErrorCode::kInvalidRequest);
+            EXPECT_TRUE(compiled.error().field.starts_with("/$defs/n")) << compiled.error().field;
+            EXPECT_TRUE(compiled.error().message.contains("10000")) << compiled.error().message;
+        }
+        const Parsed small(bomb(keyword, 10));
+        EXPECT_TRUE(Schema::compile(small.root())) << keyword;
+    }
+}
+
+TEST(SchemaLimits, CountEveryWayToCheckTheSameValue) {
+    constexpr Limits kThree{.in_place = 3};
+    for (const std::string_view text :
+         {R"({"not":{"not":{"not":true}}})", R"({"if":true,"then":true,"else":true})",
+          R"({"dependentSchemas":{"a":true,"b":true,"c":true}})",
+          R"({"properties":{"a":{"allOf":[true,true,true]}}})"}) {
+        const Parsed schema(text);
+        EXPECT_FALSE(Schema::compile(schema.root(), kThree)) << text;
+    }
+    const Parsed inside(R"({"items":{"items":{"items":true}},"properties":{"a":{},"b":{},"c":{}},
+                            "prefixItems":[true,true,true,true],"allOf":[true,true]})");
+    EXPECT_TRUE(Schema::compile(inside.root(), kThree));
+}
+
 TEST(SchemaLimits, EndAReferenceBomb) {
     for (const std::string_view keyword : {"allOf", "anyOf", "oneOf"}) {
-        std::string text = R"({"$ref":"#/$defs/n0","$defs":{)";
-        for (int level = 0; level < 30; ++level) {
-            const std::string next = R"({"$ref":"#/$defs/n)" + std::to_string(level + 1) + R"("})";
-            text += "\"n" + std::to_string(level) + "\":{\"" + std::string(keyword) + "\":[" +
-                    next + "," + next + "]},";
-        }
-        const std::string leaf = keyword == "allOf" ? "true" : "false";
-        const Parsed schema(text + "\"n30\":" + leaf + "}}");
-        expect_too_large(check(schema, Parsed("1")));
+        const Parsed schema(bomb(keyword, 30));
+        expect_too_large(check(schema, Parsed("1"), {.in_place = 1ULL << 40}));
     }
 }
 

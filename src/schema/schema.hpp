@@ -18,6 +18,7 @@ struct Limits {
     std::size_t bytes = 256UL << 10; // of a schema's text
     std::size_t nodes = 5'000;       // subschemas
     int depth = 64;                  // of a schema, and of a value through `$ref`
+    std::size_t in_place = 10'000;   // subschemas that one value can meet, each time counted
     std::size_t steps = 1'000'000;   // keywords that one check may look at
     std::size_t violations = 20;     // that are reported; never more than 1,000
 };
@@ -38,8 +39,7 @@ public:
     /// nowhere, outside, or in a circle without taking a step in the value, a keyword that this
     /// doesn't know how to check (`unevaluatedProperties`, `$dynamicRef`, …), a `pattern` that is
     /// no regular expression RE2 takes, and what is over the limits. Unknown keywords and
-    /// annotations
-    /// (`title`, `format`, …) are ignored.
+    /// annotations (`title`, `format`, …) are ignored.
     static Result<Schema> compile(json::Value schema, const Limits& limits = {});
 
     /// Empty: valid. kTooLarge: the check would take more than `Limits::steps`, or the value is
