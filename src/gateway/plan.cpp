@@ -53,19 +53,6 @@ Result<Asked> read_asked(const provider::Catalog& catalog, const Inquiry& inquir
     return asked;
 }
 
-std::string_view sticky_key(const provider::Route& route, const Inquiry& inquiry,
-                            const std::string& session) {
-    switch (route.sticky) {
-    case provider::Sticky::kNone:
-        return {};
-    case provider::Sticky::kUser:
-        return inquiry.user;
-    case provider::Sticky::kSession:
-        return inquiry.session.empty() ? std::string_view(session) : inquiry.session;
-    }
-    return {};
-}
-
 /// Models that asked to be left alone are not asked where there are others; what they have answered
 /// before is as good as ever. Of a single model there is no next one.
 void hold_back(RouteChoice& choice) {
@@ -147,12 +134,14 @@ Result<RouteChoice> Gateway::choose_route(const Settings& settings, const Inquir
         route = choice.made.get();
     choice.route = route->name;
     choice.mode = route->mode;
-    const bool by_session = route->sticky == provider::Sticky::kSession && inquiry.session.empty();
-    const std::string session =
-        by_session ? protocol::session_of(inquiry.dialect, body) : std::string();
+    // Any route of the walk may be sticky.
+    const std::string session = inquiry.session.empty()
+                                    ? protocol::session_of(inquiry.dialect, body)
+                                    : std::string(inquiry.session);
     const RouteQuestion question{.needs = protocol::read_needs(inquiry.dialect, body, call),
                                  .stream = call.stream,
-                                 .sticky_key = sticky_key(*route, inquiry, session),
+                                 .user = inquiry.user,
+                                 .session = session,
                                  .now_us = async::Deadlines::now_us(),
                                  .random = random_u64()};
     choice.candidates =

@@ -105,6 +105,18 @@ std::size_t at_point(std::span<const Ranked> targets, std::uint64_t point) {
     return 0; // all weights are 0
 }
 
+std::string_view sticky_key(const Route& route, const RouteQuestion& question) {
+    switch (route.sticky) {
+    case provider::Sticky::kNone:
+        return {};
+    case provider::Sticky::kUser:
+        return question.user;
+    case provider::Sticky::kSession:
+        return question.session;
+    }
+    return {};
+}
+
 /// Weighted rendezvous hashing: each key has its own lot for every target, and the best one wins.
 std::size_t by_key(std::span<const Ranked> targets, std::string_view route, std::string_view key) {
     constexpr std::string_view kBetween("\0", 1);
@@ -286,8 +298,9 @@ void Walk::rank_load_balance(const Route& route, std::vector<Ranked>& targets, b
     const std::span<Ranked> all(targets);
     const std::span<Ranked> pool = all.first(choices);
     std::size_t chosen = 0;
-    if (!question_.sticky_key.empty())
-        chosen = by_key(pool, route.name, question_.sticky_key);
+    const std::string_view key = sticky_key(route, question_);
+    if (!key.empty())
+        chosen = by_key(pool, route.name, key);
     else if (counts)
         chosen = at_point(pool, state_.counters.next(route.name) * kGoldenRatio);
     else

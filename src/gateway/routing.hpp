@@ -47,8 +47,9 @@ struct RouteChoice {
 struct RouteQuestion {
     protocol::Needs needs;
     bool stream = false;
-    std::string_view sticky_key; // empty: no stickiness
-    std::int64_t now_us = 0;     // steady
+    std::string_view user;    // for routes that are sticky by user; empty: not said
+    std::string_view session; // as `user`
+    std::int64_t now_us = 0;  // steady
     std::uint64_t random = 0;
 };
 
@@ -75,7 +76,7 @@ private:
 /// most kMostRouteModels. Those that are well come first: no open breaker (one whose probe is due
 /// lets it through), not cooling, no key missing (unless the route doesn't go on after that); where
 /// none is well, all are chosen from. `fallback`, `single-model`: the file's order. `load-balance`:
-/// by weight over a low-discrepancy sequence, or by weighted rendezvous hashing of the sticky key;
+/// by weight over a low-discrepancy sequence, or by weighted rendezvous hashing of its sticky key;
 /// the others follow, heavier ones first. `fastest`: the better of two random ones by peak EWMA,
 /// the others by their cost. `cheapest`: by the price of the estimated tokens among those that can
 /// do what is asked; unpriced ones after them; those that can't are left out unless none can. A

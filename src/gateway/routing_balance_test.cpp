@@ -62,8 +62,12 @@ struct BalanceTest : testing::Test {
             ++first[order().front()];
         return first;
     }
+    static Route sticky(Route made) {
+        made.sticky = provider::Sticky::kSession;
+        return made;
+    }
     std::string first_of(std::string_view key) {
-        question.sticky_key = key;
+        question.session = key;
         return order().front();
     }
     void cool(const std::string& name) { health.of(name, "m")->cool(question.now_us + 1); }
@@ -162,7 +166,7 @@ TEST_F(BalanceTest, ARouteThatStandsByTakesNoStepOfItsSequence) {
 }
 
 TEST_F(BalanceTest, KeepsAKeyAtItsTarget) {
-    route = balanced("r", {{"a", 1}, {"b", 1}, {"c", 1}});
+    route = sticky(balanced("r", {{"a", 1}, {"b", 1}, {"c", 1}}));
     for (const char* key : {"alice", "bob", "carol"}) {
         const std::string first = first_of(key);
         for (int i = 0; i < 20; ++i)
@@ -171,6 +175,7 @@ TEST_F(BalanceTest, KeepsAKeyAtItsTarget) {
 }
 
 TEST_F(BalanceTest, SpreadsKeysByWeight) {
+    route.sticky = provider::Sticky::kSession;
     std::map<std::string, int> first;
     for (int i = 0; i < 10'000; ++i)
         ++first[first_of("key " + std::to_string(i))];
@@ -178,7 +183,7 @@ TEST_F(BalanceTest, SpreadsKeysByWeight) {
 }
 
 TEST_F(BalanceTest, MovesOnlyTheKeysOfATargetThatIsUnwell) {
-    route = balanced("r", {{"a", 4}, {"b", 3}, {"c", 2}, {"d", 1}});
+    route = sticky(balanced("r", {{"a", 4}, {"b", 3}, {"c", 2}, {"d", 1}}));
     std::map<std::string, std::string> before;
     for (int i = 0; i < 2000; ++i) {
         const std::string key = "key " + std::to_string(i);
@@ -202,7 +207,7 @@ TEST_F(BalanceTest, MovesOnlyTheKeysOfATargetThatIsUnwell) {
 }
 
 TEST_F(BalanceTest, KeepsAKeyWhereTheFilesOrderChanges) {
-    route = balanced("r", {{"a", 4}, {"b", 3}, {"c", 2}});
+    route = sticky(balanced("r", {{"a", 4}, {"b", 3}, {"c", 2}}));
     std::map<std::string, std::string> before;
     for (int i = 0; i < 200; ++i) {
         const std::string key = std::to_string(i);
@@ -214,7 +219,8 @@ TEST_F(BalanceTest, KeepsAKeyWhereTheFilesOrderChanges) {
 }
 
 TEST_F(BalanceTest, KeepsAKeyWithinARouteWithinARouteByALotOfItsOwn) {
-    catalog.routes = {balanced("in", {{"a", 50}, {"b", 50}})};
+    catalog.routes = {sticky(balanced("in", {{"a", 50}, {"b", 50}}))};
+    route.sticky = provider::Sticky::kSession;
     route.targets = {nested("in", 50), balanced("", {{"c", 50}}).targets.front()};
     std::map<std::string, int> first;
     for (int i = 0; i < 4000; ++i) {
@@ -226,6 +232,44 @@ TEST_F(BalanceTest, KeepsAKeyWithinARouteWithinARouteByALotOfItsOwn) {
     EXPECT_NEAR(first["c"], 2000, 130);
     EXPECT_NEAR(first["a"], 1000, 110);
     EXPECT_NEAR(first["b"], 1000, 110);
+}
+
+TEST_F(BalanceTest, KeepsAKeyWhereOnlyTheRouteWithinIsSticky) {
+    catalog.routes = {sticky(balanced("in", {{"a", 50}, {"b", 50}}))};
+    route.mode = RouteMode::kFallback;
+    route.targets = {nested("in", 1), balanced("", {{"c", 1}}).targets.front()};
+    std::map<std::string, int> first;
+    for (int i = 0; i < 40; ++i) {
+        const std::string key = std::to_string(i);
+        const std::string name = first_of(key);
+        for (int j = 0; j < 5; ++j)
+            EXPECT_EQ(first_of(key), name) << key;
+        ++first[name];
+    }
+    EXPECT_EQ(first.size(), 2U);
+}
+
+TEST_F(BalanceTest, ARouteWithinAStickyOneMeetsItsOwnWeights) {
+    catalog.routes = {balanced("in", {{"a", 50}, {"b", 50}})};
+    route = sticky(balanced("r", {}));
+    route.targets = {nested("in", 1)};
+    question.session = "always the same";
+    EXPECT_NEAR(shares(100)["a"], 50, 2);
+}
+
+TEST_F(BalanceTest, KeepsAUserAsItKeepsASession) {
+    route = balanced("r", {{"a", 50}, {"b", 50}});
+    route.sticky = provider::Sticky::kUser;
+    std::map<std::string, int> first;
+    for (int i = 0; i < 40; ++i) {
+        const std::string user = std::to_string(i);
+        question.user = user;
+        const std::string name = first_of("a session");
+        for (int j = 0; j < 5; ++j)
+            EXPECT_EQ(first_of(std::to_string(j)), name) << user;
+        ++first[name];
+    }
+    EXPECT_EQ(first.size(), 2U);
 }
 
 } // namespace

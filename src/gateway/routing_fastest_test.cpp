@@ -35,8 +35,12 @@ protected:
     }
     void send() {
         settle();
-        const RouteQuestion question{
-            .needs = {}, .stream = true, .sticky_key = {}, .now_us = now_us_, .random = random_()};
+        const RouteQuestion question{.needs = {},
+                                     .stream = true,
+                                     .user = {},
+                                     .session = {},
+                                     .now_us = now_us_,
+                                     .random = random_()};
         const auto found = order_route(catalog_, route_, question, {breakers_, health_, counters_});
         ASSERT_EQ(found.size(), 3U);
         const std::string& name = found.front().provider->name;
