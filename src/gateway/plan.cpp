@@ -31,6 +31,8 @@ std::unexpected<Error> unknown_route(const provider::Catalog& catalog, std::stri
 }
 
 /// What the request says of routes: the header, then the body's mode, then the model's name.
+/// `single-model` is the contract's default value, which old clients always send: it means no mode
+/// of the request's own, so that a route's own mode holds.
 Result<Asked> read_asked(const provider::Catalog& catalog, const Inquiry& inquiry,
                          const protocol::Call& call) {
     Asked asked;
@@ -54,7 +56,7 @@ Result<Asked> read_asked(const provider::Catalog& catalog, const Inquiry& inquir
 }
 
 /// Models that asked to be left alone are not asked where there are others; what they have answered
-/// before is as good as ever. Of a single model there is no next one.
+/// before is as good as ever.
 void hold_back(RouteChoice& choice) {
     auto& candidates = choice.candidates;
     std::vector<RouteCandidate> resting;
@@ -64,8 +66,6 @@ void hold_back(RouteChoice& choice) {
         candidates.back().on = nullptr;
         std::ranges::move(resting, std::back_inserter(candidates));
     }
-    if (choice.mode == provider::RouteMode::kSingleModel)
-        candidates.front().on = nullptr;
 }
 
 } // namespace

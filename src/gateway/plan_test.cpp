@@ -190,7 +190,23 @@ TEST_F(PlanTest, ASingleModelHasNoNextOne) {
     settings->catalog.routes.front().mode = RouteMode::kSingleModel;
     const auto made = plan(Dialect::kOpenAiChat, kChat);
     ASSERT_TRUE(made);
+    EXPECT_EQ(names(*made), (Names{"one/a"}));
     EXPECT_EQ(made->ways.front().on, nullptr);
+    gateway.health().of("one", "a")->cool(std::numeric_limits<std::int64_t>::max());
+    const auto resting = plan(Dialect::kOpenAiChat, kChat);
+    ASSERT_TRUE(resting);
+    EXPECT_EQ(names(*resting), (Names{"one/a"}));
+}
+
+TEST_F(PlanTest, TheModeThatOldClientsAlwaysSendLeavesARouteItsOwn) {
+    for (const std::string_view route : {"single-model", ""}) {
+        const auto made =
+            plan(Dialect::kLlm, R"({"model":"smart","prompt":"hi","routingMode":"single-model"})",
+                 route);
+        ASSERT_TRUE(made);
+        EXPECT_EQ(made->choice.mode, RouteMode::kFallback);
+        EXPECT_EQ(made->ways.size(), 3U);
+    }
 }
 
 TEST_F(PlanTest, LargeBodiesOfLaterWaysAreMadeAgainWhenTheyAreNeeded) {

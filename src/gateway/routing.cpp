@@ -26,11 +26,8 @@ constexpr std::size_t kMostCounters = 4096;
 /// Routes and models that one walk looks at.
 constexpr std::size_t kMostNodes = provider::kMostRouteModels * provider::kDeepestRoute;
 
-/// What a target takes over from those around it.
-struct Inherited {
-    std::optional<std::chrono::milliseconds> first_byte_timeout;
-    std::optional<int> retries;
-};
+/// The time for a first byte: what is said nearest to the model holds.
+using FirstByteTimeout = std::optional<std::chrono::milliseconds>;
 
 /// A target: a model, or a route with its own targets.
 struct Node {
@@ -156,8 +153,8 @@ public:
     }
 
 private:
-    Node read(const Route& route, const Inherited& inherited, int depth);
-    Node read_model(const Route& route, const RouteTarget& target, const Inherited& inherited);
+    Node read(const Route& route, FirstByteTimeout outer, int depth);
+    Node read_model(const Route& route, const RouteTarget& target, FirstByteTimeout timeout);
     /// The models of a route in their order. `counts`: the request goes to the first of them, so
     /// that it is a step of the route's sequence.
     List order(const Node& node, bool counts, int depth);
@@ -187,20 +184,14 @@ std::uint64_t Walk::next_random() {
     return mixed ^ (mixed >> 31U);
 }
 
-Node Walk::read(const Route& route, const Inherited& inherited, int depth) {
+Node Walk::read(const Route& route, FirstByteTimeout outer, int depth) {
     Node node;
     node.route = &route;
-    const Inherited below{.first_byte_timeout = route.first_byte_timeout
-                                                    ? route.first_byte_timeout
-                                                    : inherited.first_byte_timeout,
-                          .retries = inherited.retries};
+    const FirstByteTimeout below = route.first_byte_timeout ? route.first_byte_timeout : outer;
     for (const RouteTarget& target : route.targets) {
         if (models_ == provider::kMostRouteModels || ++nodes_ > kMostNodes)
             break;
-        const Inherited own{.first_byte_timeout = target.first_byte_timeout
-                                                      ? target.first_byte_timeout
-                                                      : below.first_byte_timeout,
-                            .retries = target.retries ? target.retries : below.retries};
+        const FirstByteTimeout own = target.first_byte_timeout ? target.first_byte_timeout : below;
         Node read_target;
         if (target.route.empty()) {
             read_target = read_model(route, target, own);
@@ -217,11 +208,13 @@ Node Walk::read(const Route& route, const Inherited& inherited, int depth) {
         read_target.weight = target.weight;
         node.is_well = node.is_well || read_target.is_well;
         node.targets.push_back(std::move(read_target));
+        if (route.mode == RouteMode::kSingleModel)
+            break;
     }
     return node;
 }
 
-Node Walk::read_model(const Route& route, const RouteTarget& target, const Inherited& inherited) {
+Node Walk::read_model(const Route& route, const RouteTarget& target, FirstByteTimeout timeout) {
     Node node;
     node.candidate.provider = catalog_.find(target.provider);
     if (node.candidate.provider == nullptr)
@@ -230,9 +223,9 @@ Node Walk::read_model(const Route& route, const RouteTarget& target, const Inher
     const provider::Provider& provider = *node.candidate.provider;
     node.candidate.model = target.model;
     node.candidate.deployment = target.deployment;
-    node.candidate.first_byte_timeout = inherited.first_byte_timeout;
-    node.candidate.retries = inherited.retries;
-    node.health = state_.health.of(provider.name, target.model);
+    node.candidate.first_byte_timeout = timeout;
+    node.candidate.retries = target.retries;
+    node.health = state_.health.of(provider.name, target.model, question_.now_us);
     node.candidate.is_resting = node.health->is_cooling(question_.now_us);
     const bool is_usable = provider.missing_variable.empty() || !route.on.unconfigured;
     node.is_well = is_usable && !node.candidate.is_resting &&

@@ -75,7 +75,8 @@ private:
 /// The candidates in the order in which they are to be asked, each model at a provider once, at
 /// most kMostRouteModels. Those that are well come first: no open breaker (one whose probe is due
 /// lets it through), not cooling, no key missing (unless the route doesn't go on after that); where
-/// none is well, all are chosen from. `fallback`, `single-model`: the file's order. `load-balance`:
+/// none is well, all are chosen from. `fallback`: the file's order. `single-model`: its first
+/// target only, well or not; what the others have answered before isn't looked up. `load-balance`:
 /// by weight over a low-discrepancy sequence, or by weighted rendezvous hashing of its sticky key;
 /// the others follow, heavier ones first. `fastest`: the better of two random ones by peak EWMA,
 /// the others by their cost. `cheapest`: by the price of the estimated tokens among those that can

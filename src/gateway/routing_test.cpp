@@ -86,10 +86,35 @@ struct RoutingTest : testing::Test {
 };
 
 TEST_F(RoutingTest, AFallbackKeepsTheFilesOrder) {
-    for (const RouteMode mode : {RouteMode::kFallback, RouteMode::kSingleModel}) {
-        route.mode = mode;
-        EXPECT_THAT(order(), ElementsAre("a/one", "b/two", "c/three"));
-    }
+    EXPECT_THAT(order(), ElementsAre("a/one", "b/two", "c/three"));
+}
+
+TEST_F(RoutingTest, ASingleModelIsTheFirstTargetWellOrNot) {
+    route.mode = RouteMode::kSingleModel;
+    EXPECT_THAT(order(), ElementsAre("a/one"));
+    cool("a", "one");
+    EXPECT_THAT(order(), ElementsAre("a/one"));
+    open_breaker("a");
+    EXPECT_THAT(order(), ElementsAre("a/one"));
+}
+
+TEST_F(RoutingTest, ASingleModelWithinARouteIsTheFirstTargetToo) {
+    catalog.routes = {make("in", RouteMode::kSingleModel, {model("a", "one"), model("b", "two")})};
+    route.targets = {nested("in"), model("c", "three")};
+    EXPECT_THAT(order(), ElementsAre("a/one", "c/three"));
+    EXPECT_EQ(candidates().front().on, &route.on);
+    cool("a", "one");
+    EXPECT_THAT(order(), ElementsAre("c/three", "a/one")) << "the second one's health is no help";
+}
+
+TEST_F(RoutingTest, ARouteThatIsTheFirstTargetOfASingleModelKeepsItsOwnOrder) {
+    catalog.routes = {make("in", RouteMode::kFallback, {model("a", "one"), model("b", "two")})};
+    route.mode = RouteMode::kSingleModel;
+    route.targets = {nested("in"), model("c", "three")};
+    const auto found = candidates();
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_EQ(found[0].on, &catalog.routes[0].on);
+    EXPECT_EQ(found[1].on, nullptr);
 }
 
 TEST_F(RoutingTest, PutsThoseThatAreNotWellAtTheEnd) {
@@ -168,12 +193,10 @@ TEST_F(RoutingTest, GivesWhatStandsAtANestedRouteToItsModels) {
     catalog.routes = {make("in", RouteMode::kFallback, {model("a", "one"), model("b", "two")})};
     route.targets = {nested("in"), model("c", "three")};
     route.targets[0].first_byte_timeout = milliseconds(300);
-    route.targets[0].retries = 1;
     catalog.routes[0].targets[1].first_byte_timeout = milliseconds(200);
     const auto found = candidates();
     ASSERT_EQ(found.size(), 3U);
     EXPECT_EQ(found[0].first_byte_timeout, milliseconds(300));
-    EXPECT_EQ(found[0].retries, 1);
     EXPECT_EQ(found[1].first_byte_timeout, milliseconds(200));
     EXPECT_EQ(found[2].first_byte_timeout, std::nullopt);
     catalog.routes[0].first_byte_timeout = milliseconds(700);
