@@ -34,7 +34,7 @@ class LoadBalance(RouteTest):
         self.assertEqual(one.calls + two.calls, 1000)
         self.assertAlmostEqual(one.calls, 700, delta=10)
 
-    def test_hits_take_no_turn_of_their_own_call(self):
+    def test_hits_of_whichever_target_ask_nobody(self):
         larder, one, two = self.two(route=self.ROUTE)
         for _ in range(50):
             self.assertEqual(larder.chat("a", model="smart").status, 200)
