@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -128,6 +129,33 @@ TEST_F(PlanTest, TheBodysModeTakesThePlaceOfTheRoutesOwn) {
         plan(Dialect::kLlm, R"({"model":"smart","prompt":"hi","routingMode":"single-model"})");
     ASSERT_TRUE(kept);
     EXPECT_EQ(kept->choice.mode, RouteMode::kFallback);
+}
+
+TEST_F(PlanTest, ABodysSessionReachesTheStickyRouteWithinARoute) {
+    provider::Route& balanced = add_route("balanced", {target("one", "a"), target("two", "b")});
+    balanced.mode = RouteMode::kLoadBalance;
+    balanced.sticky = provider::Sticky::kSession;
+    RouteTarget nested;
+    nested.route = "balanced";
+    add_route("outer", {nested, target("three", "c")});
+    const auto first_of = [&](int session, std::string_view header) {
+        const std::string body = R"({"model":"outer","user":"u)" + std::to_string(session) +
+                                 R"(","messages":[{"role":"user","content":"hi"}]})";
+        body_ = body;
+        Inquiry asked = inquiry(Dialect::kOpenAiChat);
+        asked.session = header;
+        const auto made = gateway.plan(settings, asked);
+        return made ? names(*made).front() : made.error().message;
+    };
+    std::set<std::string> homes;
+    for (int session = 0; session < 20; ++session) {
+        const std::string home = first_of(session, {});
+        homes.insert(home);
+        for (int turn = 0; turn < 4; ++turn)
+            EXPECT_EQ(first_of(session, {}), home) << session;
+        EXPECT_EQ(first_of(session, "one and the same"), first_of(0, "one and the same"));
+    }
+    EXPECT_EQ(homes, (std::set<std::string>{"one/a", "two/b"}));
 }
 
 TEST_F(PlanTest, TargetsOfOneDeploymentShareTheirKey) {
