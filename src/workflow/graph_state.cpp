@@ -3,6 +3,19 @@
 #include <algorithm>
 
 namespace larder::workflow {
+namespace {
+
+bool looks_at_steps(const Step& step) {
+    std::vector<const Reference*> references;
+    if (step.when)
+        collect(*step.when, references);
+    return std::ranges::any_of(references, [](const Reference* reference) {
+        return reference->kind == Reference::Kind::kOutput ||
+               reference->kind == Reference::Kind::kJson;
+    });
+}
+
+} // namespace
 
 std::string_view name_of(StepState state) {
     switch (state) {
@@ -30,6 +43,7 @@ GraphState::GraphState(std::span<const Step> steps) : nodes_(steps.size()), left
     for (std::size_t index = 0; index < steps.size(); ++index) {
         nodes_[index].waits_for = steps[index].depends_on.size();
         nodes_[index].depends_on = steps[index].depends_on.size();
+        nodes_[index].looks_at_steps = looks_at_steps(steps[index]);
         for (const std::size_t earlier : steps[index].depends_on)
             nodes_[earlier].followers.push_back(index);
     }
@@ -68,7 +82,7 @@ GraphState::News GraphState::end(std::size_t step, StepState state) {
             node.skipped += how == StepState::kSkipped ? 1 : 0;
             if (node.state != StepState::kWaiting)
                 continue; // decided before
-            const bool is_skipped = node.skipped == node.depends_on;
+            const bool is_skipped = node.skipped == node.depends_on && !node.looks_at_steps;
             if (cancels || is_skipped) {
                 const StepState decided = cancels ? StepState::kCancelled : StepState::kSkipped;
                 settle(follower, decided);

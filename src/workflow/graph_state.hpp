@@ -45,7 +45,7 @@ public:
     void begin(std::size_t step);
     /// A step that was waiting or running is over. Those that waited for it alone are ready, or are
     /// decided: cancelled where one that they depend on has failed or was cancelled, skipped where
-    /// all of them were skipped.
+    /// all of them were skipped and no condition of their own looks at one of these.
     News end(std::size_t step, StepState state);
     /// All that has not begun is cancelled; these are they.
     std::vector<std::size_t> stop();
@@ -59,6 +59,7 @@ private:
         std::size_t waits_for = 0; // steps that are not over
         std::size_t skipped = 0;   // of those that it depends on
         std::size_t depends_on = 0;
+        bool looks_at_steps = false; // by its condition
         std::vector<std::size_t> followers;
     };
     void settle(std::size_t step, StepState state);

@@ -74,6 +74,24 @@ TEST(GraphState, SkipsAStepOnlyWhereAllThatItDependsOnWasSkipped) {
     EXPECT_EQ(graph.end(3, StepState::kDone).ready, Indexes{5});
 }
 
+TEST(GraphState, LetsAConditionThatLooksAtASkippedStepDecide) {
+    const auto looking_at = [](Reference::Kind kind) {
+        Condition comparison{.kind = Condition::Kind::kExists};
+        comparison.value.kind = kind;
+        Condition group{.kind = Condition::Kind::kNot};
+        group.parts.push_back(std::move(comparison));
+        return group;
+    };
+    auto steps = steps_of({{}, {0}, {0}, {0}, {2}});
+    steps[1].when = looking_at(Reference::Kind::kOutput);
+    steps[2].when = looking_at(Reference::Kind::kInput);
+    steps[3].when = looking_at(Reference::Kind::kJson);
+    GraphState graph(steps);
+    const auto skipped = graph.end(0, StepState::kSkipped);
+    EXPECT_EQ(skipped.ready, (Indexes{1, 3}));
+    EXPECT_EQ(told(skipped.decided), "2 skipped by 0; 4 skipped by 2");
+}
+
 TEST(GraphState, StopsWhatHasNotBegun) {
     const auto steps = steps_of({{}, {}, {0}, {1}});
     GraphState graph(steps);

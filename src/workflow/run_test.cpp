@@ -70,6 +70,20 @@ TEST_F(RunTest, SkipsWhatItsConditionForbidsAndWhatDependsOnThatAlone) {
     EXPECT_EQ(provider.calls(), 2);
 }
 
+TEST_F(RunTest, RunsWhatAsksWhetherAnotherWasSkipped) {
+    const ChatProvider provider(say);
+    use(provider);
+    const std::string_view text = R"({"steps":[
+        {"id":"a","prompt":"a","when":{"value":"{{input.x}}","equals":"yes"}},
+        {"id":"else","prompt":"else","when":{"value":"{{steps.a.output}}","exists":false}},
+        {"id":"then","prompt":"then","when":{"value":"{{steps.a.output}}","exists":true}},
+        {"id":"end","prompt":"{{steps.else.output}}{{steps.then.output}}"}]})";
+    const auto skipped = run(text, R"({"x":"no"})");
+    EXPECT_EQ(states(skipped), "a skipped, else done, then skipped, end done");
+    EXPECT_EQ(skipped.output, "else");
+    EXPECT_EQ(run(text, R"({"x":"yes"})").output, "then");
+}
+
 TEST_F(RunTest, HasNoOutputWhereItsLastStepWasSkipped) {
     const ChatProvider provider(say);
     use(provider);
