@@ -5,6 +5,7 @@
 #include "schema/pattern.hpp"
 #include "workflow/template.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -38,13 +39,17 @@ struct Condition {
     std::shared_ptr<const schema::Pattern> pattern; // of matches
 };
 
+/// What all conditions of a run may look at, in bytes; a longer look at a byte counts as several.
+inline constexpr std::size_t kMostLookedAt = 32UL << 20;
+
 /// At most 100 comparisons, 8 deep. kInvalidRequest with `field`.
 Result<Condition> read_condition(json::Value value, const std::string& field);
 /// A value that isn't there is equal to nothing, and no operator but `exists` and the negated ones
 /// is true for it; `null` is there, the empty output of a step (a skipped one's) isn't. Numbers
 /// compare as numbers, texts bytewise; a text and a number are compared by greaterThan and the like
 /// where the text is a JSON number.
-bool holds(const Condition& condition, const Scope& scope);
+/// Takes what it looks at from `left`; kUnprocessable: that is not enough.
+Result<bool> holds(const Condition& condition, const Scope& scope, std::size_t& left);
 /// Every reference in it.
 void collect(const Condition& condition, std::vector<const Reference*>& out);
 

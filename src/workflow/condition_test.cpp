@@ -28,7 +28,12 @@ protected:
     bool is_true(const std::string& text) {
         const auto condition = read(text);
         EXPECT_TRUE(condition.has_value()) << text << ": " << condition.error().message;
-        return condition && holds(*condition, {.input = input_.get(), .outputs = &outputs_});
+        std::size_t left = kMostLookedAt;
+        const auto is_so =
+            condition ? holds(*condition, {.input = input_.get(), .outputs = &outputs_}, left)
+                      : Result<bool>(false);
+        EXPECT_TRUE(is_so) << text;
+        return is_so && *is_so;
     }
     /// A comparison of input.NAME.
     bool is(const std::string& name, const std::string& comparison) {
@@ -133,6 +138,65 @@ TEST_F(ConditionTest, Combines) {
     EXPECT_FALSE(is_true(R"({"any": [)" + no + "]}"));
     EXPECT_TRUE(is_true(R"({"not": )" + no + "}"));
     EXPECT_FALSE(is_true(R"({"not": {"any": [)" + no + R"(, {"all": [)" + yes + "]}]}}"));
+}
+
+/// How much one comparison of {{input.x}} looks at; nullopt: more than `left`.
+std::optional<std::size_t> look(const std::string& x, const std::string& comparison, bool expected,
+                                std::size_t left = kMostLookedAt) {
+    const auto input = JsonText::parse(R"({"x":)" + x + "}");
+    const auto condition = read(R"({"value": "{{input.x}}", )" + comparison + "}");
+    EXPECT_TRUE(input && condition);
+    if (!input || !condition)
+        return std::nullopt;
+    const std::size_t before = left;
+    const auto is_so = holds(*condition, {.input = input->get()}, left);
+    if (is_so) {
+        EXPECT_EQ(*is_so, expected) << comparison;
+        return before - left;
+    }
+    EXPECT_EQ(is_so.error().code, ErrorCode::kUnprocessable);
+    EXPECT_TRUE(is_so.error().message.contains(std::to_string(kMostLookedAt)));
+    EXPECT_EQ(left, 0U);
+    return std::nullopt;
+}
+
+std::string quoted(std::size_t size, std::string_view last) {
+    return '"' + std::string(size, 'x').append(last) + '"';
+}
+
+TEST(ConditionWork, LooksAtNoTextWhoseSizeSaysEnough) {
+    EXPECT_EQ(look(quoted(1'000'000, ""), R"("equals": "short")", false), 0U);
+    EXPECT_EQ(look(quoted(1'000'000, "\\n"), R"("equals": "short")", false), 0U);
+    EXPECT_EQ(look("[" + quoted(1'000'000, "") + "]", R"("equals": [])", false), 0U);
+    EXPECT_LE(look("[" + quoted(1'000'000, "") + "]", R"("contains": "short")", false).value_or(99),
+              8U);
+    EXPECT_LE(look(quoted(5, ""), R"("in": ["x", "xx", "xxxxx"])", true).value_or(99), 40U);
+}
+
+TEST(ConditionWork, CountsWhatItLooksAt) {
+    const std::string text = quoted(10'000, "");
+    EXPECT_GE(look(text, R"("equals": )" + text, true).value_or(0), 10'000U);
+    EXPECT_GE(look(text, R"("notEquals": )" + quoted(9'999, "y"), true).value_or(0), 10'000U);
+    EXPECT_GE(look(text, R"("in": ["", )" + text + "]", true).value_or(0), 10'000U);
+    EXPECT_GE(look(text, R"("contains": "y")", false).value_or(0), 10'000U);
+    EXPECT_GE(look(text, R"("matches": "y")", false).value_or(0), 10'000U);
+    EXPECT_GE(look(text, R"("atLeast": )" + text, true).value_or(0), 10'000U);
+    EXPECT_GE(look("[" + text + "]", R"("equals": [)" + text + "]", true).value_or(0), 10'000U);
+    EXPECT_GE(look(quoted(10'000, "\\n"), R"("contains": "\n")", true).value_or(0), 10'000U);
+}
+
+TEST(ConditionWork, EndsWhereItIsUsedUp) {
+    const std::string text = quoted(10'000, "");
+    for (const std::string& comparison :
+         {R"("equals": )" + text, R"("in": [)" + text + "]", std::string(R"("contains": "y")"),
+          std::string(R"("matches": "y")"), R"("atMost": )" + text})
+        EXPECT_EQ(look(text, comparison, true, 5'000), std::nullopt) << comparison.substr(0, 20);
+    EXPECT_EQ(look("[" + text + "]", R"("equals": [)" + text + "]", true, 5'000), std::nullopt);
+    std::string many = "[0";
+    for (int i = 0; i < 10'000; ++i)
+        many += ",0";
+    EXPECT_EQ(look(many + "]", R"("contains": "a")", false, 5'000), std::nullopt);
+    EXPECT_EQ(look(quoted(10'000, "\\n"), R"("contains": "y")", false, 5'000), std::nullopt);
 }
 
 TEST(ReadCondition, NamesTheFieldAtFault) {

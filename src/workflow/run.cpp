@@ -113,9 +113,17 @@ void RunState::ready(std::size_t index) {
     if (is_stopped_)
         return;
     const Step& step = workflow_.steps[index];
-    if (step.when && !holds(*step.when, scope())) {
-        settle_step(index, StepState::kSkipped);
-        return;
+    if (step.when) {
+        auto is_to_run = holds(*step.when, scope(), looks_left_);
+        if (!is_to_run) {
+            begin_step(index);
+            give_up_step(index, std::move(is_to_run).error());
+            return;
+        }
+        if (!*is_to_run) {
+            settle_step(index, StepState::kSkipped);
+            return;
+        }
     }
     Work& work = works_[index];
     work.count = 1;

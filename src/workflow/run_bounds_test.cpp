@@ -153,6 +153,20 @@ TEST_F(RunBoundsTest, TakeNoLongerListsThanAllowed) {
     expect_unprocessable(run(text, R"({"list":"no list"})"), "needs a list");
 }
 
+TEST_F(RunBoundsTest, FailAStepWhoseConditionLooksAtTooMuch) {
+    const ChatProvider provider(say);
+    use(provider);
+    const std::string_view text = R"({"onError":"continue","steps":[
+        {"id":"a","prompt":"x","when":{"value":"{{input.x}}","contains":"y"}},
+        {"id":"b","prompt":"x","when":{"value":"{{input.x}}","contains":"z"}},
+        {"id":"c","prompt":"c"}]})";
+    const auto report = run(text, R"({"x":")" + std::string((kMostLookedAt / 2) - 100, 'x') + R"("})");
+    EXPECT_EQ(states(report), "a skipped, b failed, c done");
+    ASSERT_TRUE(report.steps[1].error);
+    EXPECT_EQ(report.steps[1].error->code, ErrorCode::kUnprocessable);
+    EXPECT_TRUE(report.steps[1].error->message.contains("looks at too much"));
+}
+
 TEST_F(RunBoundsTest, RenderNoLargerPromptsThanAllowed) {
     const ChatProvider provider(say);
     use(provider);

@@ -110,8 +110,9 @@ private:
     std::vector<Work> works_;
     std::vector<std::size_t> open_; // ready or running, with units that have not begun
     std::optional<BudgetShare> share_;
-    std::size_t running_ = 0; // calls under way
-    llm::Money reserved_;     // what they are estimated to cost
+    std::size_t looks_left_ = kMostLookedAt; // of all conditions
+    std::size_t running_ = 0;                // calls under way
+    llm::Money reserved_;                    // what they are estimated to cost
     bool is_pumping_ = false;
     bool is_stopped_ = false;
     std::int64_t began_us_ = 0;
