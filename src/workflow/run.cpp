@@ -234,7 +234,12 @@ void RunState::unit_over(const std::shared_ptr<Unit>& unit, Result<StepOutput> r
     if (!result) {
         fail_step(index, std::move(result).error());
     } else if (!work.failure) {
-        work.result_bytes += result->text.size();
+        if (unit->item && !workflow_.steps[index].output_schema) { // as it stands in the list
+            std::string written;
+            json::write_string(written, result->text);
+            result->text = std::move(written);
+        }
+        work.result_bytes += result->text.size() + 1;
         StepOutput& kept = work.results[unit->item.value_or(0)];
         kept = *std::move(result);
         if (unit->item)
@@ -310,14 +315,11 @@ Result<StepOutput> RunState::make_output(std::size_t index) {
     if (!step.for_each) {
         output = std::move(work.results.front());
     } else {
-        output.text.reserve(work.result_bytes + 3 * work.results.size() + 2);
+        output.text.reserve(work.result_bytes + 1);
         output.text = "[";
         for (const StepOutput& result : work.results) {
             output.text += &result == work.results.data() ? "" : ",";
-            if (step.output_schema)
-                output.text += result.text;
-            else
-                json::write_string(output.text, result.text);
+            output.text += result.text;
         }
         output.text += ']';
     }

@@ -213,7 +213,20 @@ TEST_F(RunBoundsTest, TakeNoLargerAnswersThanAllowed) {
         run(R"({"steps":[{"id":"a","prompt":"y","forEach":{"in":"{{input.list}}","parallel":1}}]})",
             R"({"list":[1,2,3,4,5,6,7]})");
     expect_unprocessable(list, "larger than 40 bytes");
-    EXPECT_EQ(list.calls, 5);
+    EXPECT_EQ(list.calls, 4); // of 11 bytes each, and a comma
+}
+
+TEST_F(RunBoundsTest, CountAListAsItIsWritten) {
+    const ChatProvider provider(
+        [](const ChatQuestion&) { return ChatAnswer{.text = "\x01\x02"}; });
+    use(provider);
+    limits.output_bytes = 10; // two bytes, written in 14
+    const std::string_view text =
+        R"({"steps":[{"id":"a","prompt":"y","forEach":{"in":"{{input.list}}","parallel":1}}]})";
+    const auto list = run(text, R"({"list":[1,2,3,4,5,6,7]})");
+    expect_unprocessable(list, "larger than 40 bytes");
+    EXPECT_EQ(list.calls, 3);
+    EXPECT_EQ(run(text, R"({"list":[1,2]})").output, R"(["\u0001\u0002","\u0001\u0002"])");
 }
 
 TEST_F(RunBoundsTest, KeepNoMoreThanTheMemoryBudgetHas) {
