@@ -84,6 +84,20 @@ TEST_F(RunTest, RunsWhatAsksWhetherAnotherWasSkipped) {
     EXPECT_EQ(run(text, R"({"x":"yes"})").output, "then");
 }
 
+TEST_F(RunTest, AsksForNoRepairWhereNoneHelps) {
+    std::string text = "[1";
+    for (int i = 0; i < 250'000; ++i)
+        text += ",1";
+    text += ']';
+    const ChatProvider provider([&](const ChatQuestion&) { return ChatAnswer{.text = text}; });
+    use(provider);
+    const auto report = run(R"({"steps":[{"id":"a","prompt":"x","outputSchema":{}}]})");
+    EXPECT_EQ(states(report), "a failed");
+    EXPECT_TRUE(message(report).contains("250000")) << message(report);
+    EXPECT_EQ(report.calls, 1);
+    EXPECT_EQ(provider.calls(), 1);
+}
+
 TEST_F(RunTest, HasNoOutputWhereItsLastStepWasSkipped) {
     const ChatProvider provider(say);
     use(provider);

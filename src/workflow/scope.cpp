@@ -8,7 +8,8 @@ namespace larder::workflow {
 namespace {
 
 /// Paths and comparisons walk what a text holds, a few thousand times in a workflow.
-constexpr json::Limits kLimits{.depth = 128, .bytes = 64ULL << 20, .nodes = 250'000};
+constexpr json::Limits kLimits{
+    .depth = kDeepestJson, .bytes = 64ULL << 20, .nodes = kMostJsonValues};
 
 } // namespace
 
@@ -23,7 +24,7 @@ const JsonText* json_of(StepOutput& output) {
         return output.json.get();
     output.json_known = true;
     auto parsed = JsonText::parse(output.text);
-    if (!parsed) {
+    if (!parsed && parsed.error().code != ErrorCode::kTooLarge) {
         std::string block = protocol::extract_code(output.text);
         if (block.size() == output.text.size())
             return nullptr;
@@ -31,6 +32,8 @@ const JsonText* json_of(StepOutput& output) {
     }
     if (parsed)
         output.json = *std::move(parsed);
+    else
+        output.json_too_large = parsed.error().code == ErrorCode::kTooLarge;
     return output.json.get();
 }
 

@@ -16,6 +16,9 @@
 
 namespace larder::workflow {
 
+inline constexpr std::uint32_t kMostJsonValues = 250'000; // of one text; names of members too
+inline constexpr std::uint32_t kDeepestJson = 128;
+
 /// A JSON text that owns its bytes and its parse.
 class JsonText {
 public:
@@ -42,8 +45,9 @@ struct StepOutput {
     /// Of a step whose text is JSON; read on first need by `json_of`, nullptr where it is none.
     std::shared_ptr<const JsonText> json;
     bool json_known = false;
+    bool json_too_large = false; // it has more values, or is deeper, than is read
 };
-/// The text as JSON: whole, or the one fenced block of it. nullptr: it is none.
+/// The text as JSON: whole, or the one fenced block of it. nullptr: it is none, or too much.
 const JsonText* json_of(StepOutput& output);
 
 struct Item {

@@ -93,14 +93,21 @@ std::string make_repair_body(std::string body, std::string_view answer, std::str
 
 std::optional<AnswerFault> check_answer(const Step& step, StepOutput& output) {
     const JsonText* const answer = json_of(output);
+    if (answer == nullptr && output.json_too_large)
+        return AnswerFault{
+            .for_client = "the model's answer has more than " + std::to_string(kMostJsonValues) +
+                          " JSON values, or nests deeper than " + std::to_string(kDeepestJson),
+            .is_repairable = false};
     if (answer == nullptr)
         return AnswerFault{.for_model = "the answer is no JSON",
                            .for_client = "the model's answer is no JSON"};
     const auto violations = step.output_schema->check(answer->root());
     if (!violations)
-        return AnswerFault{.for_model = "the answer is too large or too deep to be checked",
-                           .for_client = "the model's answer is too large or too deep to be "
-                                         "checked against its schema"};
+        return AnswerFault{.for_client = "its outputSchema asks for too much work to check the "
+                                         "model's answer: " +
+                                         violations.error().message,
+                           .code = ErrorCode::kUnprocessable,
+                           .is_repairable = false};
     if (violations->empty()) {
         output.text = answer->text();
         return std::nullopt;

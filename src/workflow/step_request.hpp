@@ -28,6 +28,9 @@ std::string make_repair_body(std::string body, std::string_view answer, std::str
 struct AnswerFault {
     std::string for_model;  // in full
     std::string for_client; // where it is wrong, but nothing of the answer
+    /// kUnprocessable: no answer helps against it.
+    ErrorCode code = ErrorCode::kProviderUnreadable;
+    bool is_repairable = true;
 };
 /// Holds the answer to the step's schema; `output` has its JSON then, and its text is the JSON's
 /// own. nullopt: it is valid.

@@ -95,6 +95,46 @@ TEST(CheckAnswer, SaysWhereItIsWrongAndNothingOfTheAnswer) {
     EXPECT_EQ(right.text, "{\"n\":1}");
 }
 
+std::string list_of(std::string_view element, std::size_t count) {
+    std::string text = "[";
+    for (std::size_t at = 0; at < count; ++at)
+        (text += at == 0 ? "" : ",") += element;
+    return text + "]";
+}
+
+TEST(CheckAnswer, IsFinalWhereTheAnswerOrTheWorkIsTooLarge) {
+    std::string kinds = list_of(R"({"type":"null"})", 2'000);
+    kinds.back() = ',';
+    const std::string text =
+        R"({"items":{"anyOf":)" + kinds + R"({"type":"integer"}]},"type":"array"})";
+    const auto document = json::parse(text);
+    ASSERT_TRUE(document);
+    auto schema = schema::Schema::compile(document->root());
+    ASSERT_TRUE(schema);
+    Step step;
+    step.output_schema = std::make_shared<const schema::Schema>(*std::move(schema));
+    StepOutput costly{.text = list_of("1", 2'000), .json = nullptr};
+    const auto work = check_answer(step, costly);
+    ASSERT_TRUE(work);
+    EXPECT_FALSE(work->is_repairable);
+    EXPECT_EQ(work->code, ErrorCode::kUnprocessable);
+    EXPECT_TRUE(work->for_client.contains("outputSchema asks for too much work"));
+    for (const std::string& answer :
+         {list_of("1", kMostJsonValues), "```\n" + list_of("1", kMostJsonValues) + "\n```",
+          std::string(200, '[') + std::string(200, ']')}) {
+        StepOutput large{.text = answer, .json = nullptr};
+        const auto fault = check_answer(step, large);
+        ASSERT_TRUE(fault);
+        EXPECT_FALSE(fault->is_repairable);
+        EXPECT_EQ(fault->code, ErrorCode::kProviderUnreadable);
+        EXPECT_TRUE(fault->for_client.contains("more than 250000 JSON values"));
+    }
+    StepOutput wrong{.text = "1", .json = nullptr};
+    const auto fault = check_answer(step, wrong);
+    ASSERT_TRUE(fault);
+    EXPECT_TRUE(fault->is_repairable);
+}
+
 TEST(AnotherTry, IsWorthItAfterWhatMayPass) {
     const auto is_worth = [](ErrorCode code, int status = 0) {
         gateway::CompletionReply reply;

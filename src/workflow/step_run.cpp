@@ -175,8 +175,8 @@ AfterTry RunState::settle(Unit& unit, gateway::CompletionReply reply) {
     const auto fault = step.output_schema ? check_answer(step, output) : std::nullopt;
     if (!fault)
         return {.end = std::move(output)};
-    if (unit.is_repaired)
-        return {.end = fail(ErrorCode::kProviderUnreadable, fault->for_client)};
+    if (unit.is_repaired || !fault->is_repairable)
+        return {.end = fail(fault->code, fault->for_client)};
     unit.is_repaired = true;
     ++report.repairs;
     unit.body = make_repair_body(std::move(unit.body), output.text, fault->for_model);

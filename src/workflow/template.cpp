@@ -228,7 +228,9 @@ std::unexpected<Error> missing(const Reference& reference, const Scope& scope) {
         if (output == nullptr)
             why = "the step has no output";
         else if (json_of(*output) == nullptr)
-            why = output->text.empty() ? "the step has no output" : "the step's output is no JSON";
+            why = output->text.empty()     ? "the step has no output"
+                  : output->json_too_large ? "the step's output is more JSON than is read"
+                                           : "the step's output is no JSON";
     } else if (reference.kind == Reference::Kind::kOutput) {
         why = "the step has no output";
     } else if (reference.kind != Reference::Kind::kInput && scope.item == nullptr) {
