@@ -5,6 +5,7 @@
 #include "api/stream_writer.hpp"
 #include "base/hash.hpp"
 #include "gateway/first_byte.hpp"
+#include "gateway/leaving.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -17,23 +18,12 @@ using gateway::FlightEnd;
 using gateway::Outcome;
 using protocol::Dialect;
 
-/// Whether a provider's failure is one that stale entries may stand in for.
-bool is_failure(const FlightEnd& end) {
-    if (end.error)
-        return end.error->code != ErrorCode::kCancelled;
-    return end.provider_status >= 500 || end.provider_status == 429;
-}
-
 /// Follows a flight to its end, for as long as `bound` allows where there is one; null when the
 /// client has gone, or the bound has passed.
 Task<std::shared_ptr<const FlightEnd>> follow(http::Exchange& exchange,
                                               gateway::Gateway::Joined joined,
                                               std::optional<std::chrono::milliseconds> bound) {
-    struct Leaving {
-        const gateway::Gateway::Joined& joined;
-        ~Leaving() { joined.flight->leave(joined.follower); }
-    };
-    const Leaving leaving(joined);
+    gateway::Leaving leaving(joined);
     const auto follower = joined.follower;
     exchange.watch_gone([follower] { follower->signal.notify(); });
     const gateway::FirstByteBound patience(exchange.executor(), follower, bound);
@@ -43,6 +33,7 @@ Task<std::shared_ptr<const FlightEnd>> follow(http::Exchange& exchange,
             co_await follower->signal.wait();
     }
     exchange.watch_gone(nullptr);
+    leaving.now(patience.has_passed() && !news.end);
     co_return exchange.gone() ? nullptr : std::move(news.end);
 }
 
@@ -83,46 +74,80 @@ Task<void> EmbeddingRoutes::embed(Context& context) {
     const gateway::RouteChoice choice = std::move((*batch)->choice);
     if (choice.is_routed())
         context.trace = RouteTrace{.route = choice.route, .mode = choice.mode, .tried = {}};
-    for (std::size_t way = 0; batch; ++way) {
-        context.provider = (*batch)->prepared.target.provider->name;
-        context.model = (*batch)->prepared.target.model;
-        const gateway::RouteCandidate* const candidate =
+    if (co_await reply_kept(context, inquiry, **batch, choice))
+        co_return;
+    bool may_ask_again = true;
+    for (std::size_t way = 0; batch;) {
+        const gateway::RouteCandidate* candidate =
             choice.is_routed() ? &choice.candidates[way] : nullptr;
-        if (co_await answer(context, **batch, candidate))
+        const Fate fate = co_await ask(context, **batch, candidate, may_ask_again);
+        if (fate == Fate::kAnswered)
             co_return;
-        batch = gateway_.prepare_embeddings(context.settings->gateway, inquiry,
-                                            &choice.candidates[way + 1]);
+        if (fate == Fate::kNext)
+            candidate = &choice.candidates[++way];
+        else
+            may_ask_again = false;
+        batch = gateway_.prepare_embeddings(context.settings->gateway, inquiry, candidate);
+        if (batch)
+            co_await gateway_.look_up_vectors(**batch, context.store_budget);
     }
     co_await reply_error(context, batch.error());
 }
 
-/// False when the client has got nothing, and its route has another model.
-Task<bool> EmbeddingRoutes::answer(Context& context, EmbeddingsBatch& batch,
-                                   const gateway::RouteCandidate* candidate) {
+/// Where all of it is kept, of whichever model of the route: then, or where only that is wanted,
+/// the client has its reply.
+Task<bool> EmbeddingRoutes::reply_kept(Context& context, const gateway::Inquiry& inquiry,
+                                       EmbeddingsBatch& first, const gateway::RouteChoice& choice) {
+    constexpr std::size_t kMostBytes = 4UL << 20; // that are read anew for the route's other models
+    const auto reply = [&](const EmbeddingsBatch& batch) {
+        set_names(context, batch);
+        if (context.trace)
+            context.trace->tried.push_back(
+                {.provider = context.provider, .model = context.model, .result = "hit"});
+        return reply_found(
+            context, batch,
+            {.outcome = Outcome::kHit, .hits = batch.places.size(), .saved = batch.cost(false)});
+    };
+    context.refreshes = first.prepared.directives.no_cache;
+    co_await gateway_.look_up_vectors(first, context.store_budget);
+    if (first.is_complete()) {
+        co_await reply(first);
+        co_return true;
+    }
+    for (std::size_t way = 1;
+         way < choice.candidates.size() && way * inquiry.body.size() < kMostBytes; ++way) {
+        const auto other = gateway_.prepare_embeddings(context.settings->gateway, inquiry,
+                                                       &choice.candidates[way]);
+        if (!other)
+            continue;
+        co_await gateway_.look_up_vectors(**other, context.store_budget);
+        if ((*other)->is_complete()) {
+            co_await reply(**other);
+            co_return true;
+        }
+    }
+    if (!first.prepared.directives.only_if_cached)
+        co_return false;
+    set_names(context, first);
+    const Outcome none = first.prepared.may_join ? Outcome::kMiss : Outcome::kBypass;
+    add_lines(context, first, {.outcome = none, .hits = first.hits(), .saved = {}}, 0);
+    co_await reply_error(context, {.code = ErrorCode::kNotCached,
+                                   .message = "not all of it is kept (only-if-cached)"});
+    co_return true;
+}
+
+/// Asks for what is missing.
+Task<EmbeddingRoutes::Fate> EmbeddingRoutes::ask(Context& context, EmbeddingsBatch& batch,
+                                                 const gateway::RouteCandidate* candidate,
+                                                 bool may_ask_again) {
     const gateway::Prepared& prepared = batch.prepared;
     const std::int64_t began_ms = clock_.epoch_ms();
-    const auto note = [&](std::string_view result) {
-        if (context.trace)
-            context.trace->tried.push_back({.provider = context.provider,
-                                            .model = context.model,
-                                            .result = std::string(result),
-                                            .took_ms = clock_.epoch_ms() - began_ms});
-    };
-    context.refreshes = prepared.directives.no_cache;
-    co_await gateway_.look_up_vectors(batch, context.store_budget);
-    if (batch.is_complete()) {
-        note("hit");
+    set_names(context, batch);
+    if (batch.is_complete()) { // somebody else has got it meanwhile
         co_await reply_found(
             context, batch,
             {.outcome = Outcome::kHit, .hits = batch.places.size(), .saved = batch.cost(false)});
-        co_return true;
-    }
-    if (prepared.directives.only_if_cached) {
-        const Outcome none = prepared.may_join ? Outcome::kMiss : Outcome::kBypass;
-        add_lines(context, batch, {.outcome = none, .hits = batch.hits(), .saved = {}}, 0);
-        co_await reply_error(context, {.code = ErrorCode::kNotCached,
-                                       .message = "not all of it is kept (only-if-cached)"});
-        co_return true;
+        co_return Fate::kAnswered;
     }
     const auto bound = candidate != nullptr ? candidate->first_byte_timeout : std::nullopt;
     auto joined = gateway_.join_vectors(batch, context.exchange.executor());
@@ -132,7 +157,7 @@ Task<bool> EmbeddingRoutes::answer(Context& context, EmbeddingsBatch& batch,
                                                : Outcome::kCoalesced;
     auto end = co_await follow(context.exchange, std::move(joined), bound);
     if (context.exchange.gone())
-        co_return true;
+        co_return Fate::kAnswered;
     if (!end) {
         if (leads)
             gateway_.note_timeout(prepared.target);
@@ -140,17 +165,28 @@ Task<bool> EmbeddingRoutes::answer(Context& context, EmbeddingsBatch& batch,
             gateway::end_without_first_byte(prepared.target, *bound));
     }
     const bool came_whole = !end->error && (end->entry || end->from_cache);
-    note(came_whole ? "200" : gateway::result_of(*end));
+    if (context.trace)
+        context.trace->tried.push_back({.provider = context.provider,
+                                        .model = context.model,
+                                        .result = came_whole ? "200" : gateway::result_of(*end),
+                                        .took_ms = clock_.epoch_ms() - began_ms});
     if (candidate != nullptr && !came_whole && gateway::moves_on(candidate->on, *end))
-        co_return false;
+        co_return Fate::kNext;
+    if (candidate == nullptr && !came_whole && end->hasty && !leads && may_ask_again)
+        co_return Fate::kAgain;
     co_await reply_end(context, batch, *end, outcome);
-    co_return true;
+    co_return Fate::kAnswered;
+}
+
+void EmbeddingRoutes::set_names(Context& context, const EmbeddingsBatch& batch) {
+    context.provider = batch.prepared.target.provider->name;
+    context.model = batch.prepared.target.model;
 }
 
 Task<void> EmbeddingRoutes::reply_end(Context& context, EmbeddingsBatch& batch,
                                       const FlightEnd& end, Outcome outcome) {
-    context.provider_wait_us = end.provider_wait_us;
-    if (is_failure(end) && batch.has_all()) {
+    context.provider_wait_us += end.provider_wait_us;
+    if (gateway::is_failure(end) && batch.has_all()) {
         co_await reply_found(
             context, batch,
             {.outcome = Outcome::kStale, .hits = batch.places.size(), .saved = batch.cost(false)});

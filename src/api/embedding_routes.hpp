@@ -17,8 +17,17 @@ public:
     Task<void> embed(Context& context);
 
 private:
-    Task<bool> answer(Context& context, gateway::EmbeddingsBatch& batch,
-                      const gateway::RouteCandidate* candidate);
+    /// How a request fares with one model.
+    enum class Fate : std::uint8_t {
+        kAnswered,
+        kAgain, // it has got nothing, and may ask once more
+        kNext,  // it has got nothing, and its route has another model for it
+    };
+    Task<bool> reply_kept(Context& context, const gateway::Inquiry& inquiry,
+                          gateway::EmbeddingsBatch& first, const gateway::RouteChoice& choice);
+    Task<Fate> ask(Context& context, gateway::EmbeddingsBatch& batch,
+                   const gateway::RouteCandidate* candidate, bool may_ask_again);
+    static void set_names(Context& context, const gateway::EmbeddingsBatch& batch);
     Task<void> reply_end(Context& context, gateway::EmbeddingsBatch& batch,
                          const gateway::FlightEnd& end, gateway::Outcome outcome);
     Task<void> reply_asked(Context& context, gateway::EmbeddingsBatch& batch,

@@ -5,6 +5,7 @@
 #include "base/hash.hpp"
 #include "base/text.hpp"
 #include "gateway/first_byte.hpp"
+#include "gateway/leaving.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,30 +17,6 @@ namespace {
 using gateway::ClientForm;
 using gateway::Outcome;
 using protocol::Dialect;
-
-/// Whether a provider's failure is one that a stale entry may stand in for.
-bool is_failure(const gateway::FlightEnd& end) {
-    if (end.error)
-        return end.error->code != ErrorCode::kCancelled;
-    return end.provider_status >= 500 || end.provider_status == 429;
-}
-
-/// Leaves the flight however the follower's coroutine ends.
-class Leaving {
-public:
-    explicit Leaving(const gateway::Gateway::Joined& joined) : joined_(joined) {}
-    ~Leaving() { now(); }
-    Leaving(const Leaving&) = delete;
-    Leaving& operator=(const Leaving&) = delete;
-    void now() {
-        if (!std::exchange(done_, true))
-            joined_.flight->leave(joined_.follower);
-    }
-
-private:
-    const gateway::Gateway::Joined& joined_;
-    bool done_ = false;
-};
 
 } // namespace
 
@@ -134,6 +111,7 @@ Task<bool> LlmRoutes::try_to_answer(Context& context, const gateway::Inquiry& in
             auto stale = gateway_.find_kept(known->key, directives);
             const Fate fate = co_await follow(context, writer, *std::move(running),
                                               {.form = known->form,
+                                               .stale_form = known->form,
                                                .outcome = Outcome::kCoalesced,
                                                .is_last = is_last,
                                                .first_byte_timeout = {},
@@ -188,7 +166,7 @@ Task<bool> LlmRoutes::ask_ways(Context& context, const gateway::Inquiry& inquiry
     if (looked.found && looked.found->fresh) {
         const gateway::Prepared& kept = plan.ways[looked.way].prepared;
         if (looked.way > 0)
-            gateway_.give_up(plan.ways.front().prepared.key, looked.claim);
+            gateway_.give_up(plan.ways.front().prepared.key, std::exchange(looked.claim, {}));
         name(kept);
         if (co_await reply_found(context, *std::move(looked.found), kept.form, Outcome::kHit))
             co_return true;
@@ -204,21 +182,27 @@ Task<bool> LlmRoutes::ask_ways(Context& context, const gateway::Inquiry& inquiry
         co_return true;
     }
     StreamWriter writer(context);
+    const ClientForm stale_form = plan.ways[looked.way].prepared.form;
     for (std::size_t way = 0;; ++way) {
-        Following following{.form = plan.ways[way].prepared.form,
-                            .outcome = Outcome::kMiss,
-                            .is_last = is_last,
-                            .on = plan.ways[way].on,
-                            .first_byte_timeout = plan.ways[way].first_byte_timeout,
-                            .target = plan.ways[way].prepared.target,
-                            .began_ms = clock_.epoch_ms()};
+        const gateway::Way& asked = plan.ways[way];
         auto prepared = gateway_.take_way(plan, inquiry, way);
+        if (!prepared && asked.on != nullptr)
+            continue; // it can't take the request
         if (!prepared) {
             co_await reply_error(context, prepared.error());
             co_return true;
         }
+        Following following{.form = prepared->form,
+                            .stale_form = stale_form,
+                            .outcome = Outcome::kMiss,
+                            .is_last = is_last,
+                            .on = asked.on,
+                            .first_byte_timeout = asked.first_byte_timeout,
+                            .target = prepared->target,
+                            .began_ms = clock_.epoch_ms()};
         name(*prepared);
-        if (way > 0 && prepared->may_join && prepared->may_read) {
+        const bool is_new = way > 0 && prepared->may_join && !plan.repeats_key(way);
+        if (is_new && prepared->may_read) {
             // While the others were asked, another node may have got it.
             auto kept =
                 co_await gateway_.look_up(prepared->key, directives, true, context.store_budget);
@@ -227,7 +211,7 @@ Task<bool> LlmRoutes::ask_ways(Context& context, const gateway::Inquiry& inquiry
                 co_await reply_found(context, *std::move(kept.found), following.form,
                                      Outcome::kHit))
                 co_return true;
-        } else if (way > 0 && prepared->may_join) {
+        } else if (is_new) {
             looked.claim = co_await gateway_.claim(prepared->key, context.store_budget);
         }
         const Fate fate =
@@ -292,7 +276,7 @@ Task<LlmRoutes::Fate> LlmRoutes::follow(Context& context, StreamWriter& writer,
     http::Exchange& exchange = context.exchange;
     const auto follower = joined.follower;
     const std::chrono::milliseconds silence = context.settings->stream_keep_alive;
-    Leaving leaving(joined);
+    gateway::Leaving leaving(joined);
     exchange.watch_gone([follower] { follower->signal.notify(); });
     async::Deadline quiet(async::Deadlines::of(exchange.executor().context()),
                           [follower] { follower->signal.notify(); });
@@ -332,7 +316,7 @@ Task<LlmRoutes::Fate> LlmRoutes::follow(Context& context, StreamWriter& writer,
             break;
     }
     exchange.watch_gone(nullptr);
-    leaving.now();
+    leaving.now(patience.has_passed() && !news.end);
     if (exchange.gone())
         co_return Fate::kAnswered;
     if (patience.has_passed() && !news.end) {
@@ -381,11 +365,11 @@ Task<void> LlmRoutes::end_following(Context& context, StreamWriter& writer,
                                     std::optional<gateway::Found> stale) {
     context.provider_wait_us += end.provider_wait_us; // beside that of earlier ways
     if (!writer.has_begun()) {
-        co_await reply_end(context, end, following.form, following.outcome, std::move(stale));
+        co_await reply_end(context, end, following, std::move(stale));
         co_return;
     }
-    if (stale && is_failure(end) && !writer.has_told()) {
-        if (const auto kept = gateway_.form_of(*stale, following.form)) {
+    if (stale && gateway::is_failure(end) && !writer.has_told()) {
+        if (const auto kept = gateway_.form_of(*stale, following.stale_form)) {
             gateway_.record(Outcome::kStale, *stale->entry);
             co_await context.exchange.write(context.trace &&
                                                     following.form == ClientForm::kLlmStream
@@ -407,10 +391,12 @@ Task<void> LlmRoutes::end_following(Context& context, StreamWriter& writer,
 }
 
 /// Answers a client that has got nothing yet, now that the flight is over.
-Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end, ClientForm form,
-                                Outcome outcome, std::optional<gateway::Found> stale) {
-    if (stale && is_failure(end) &&
-        co_await reply_found(context, *std::move(stale), form, Outcome::kStale))
+Task<void> LlmRoutes::reply_end(Context& context, const gateway::FlightEnd& end,
+                                const Following& following, std::optional<gateway::Found> stale) {
+    const ClientForm form = following.form;
+    Outcome outcome = following.outcome;
+    if (stale && gateway::is_failure(end) &&
+        co_await reply_found(context, *std::move(stale), following.stale_form, Outcome::kStale))
         co_return;
     if (end.from_cache)
         outcome = Outcome::kHit;

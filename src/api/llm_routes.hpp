@@ -39,6 +39,7 @@ private:
     };
     struct Following {
         gateway::ClientForm form;
+        gateway::ClientForm stale_form; // of what may stand in: another provider may have said it
         gateway::Outcome outcome;
         bool is_last = true; // a failure is the client's, whatever it is
         const provider::FailurePolicy* on = nullptr;
@@ -60,8 +61,8 @@ private:
                       Following following, std::optional<gateway::Found>& stale);
     Task<void> end_following(Context& context, StreamWriter& writer, const gateway::FlightEnd& end,
                              const Following& following, std::optional<gateway::Found> stale);
-    Task<void> reply_end(Context& context, const gateway::FlightEnd& end, gateway::ClientForm form,
-                         gateway::Outcome outcome, std::optional<gateway::Found> stale);
+    Task<void> reply_end(Context& context, const gateway::FlightEnd& end,
+                         const Following& following, std::optional<gateway::Found> stale);
     void note_attempt(Context& context, Following& following, std::string result) const;
 
     gateway::Gateway& gateway_;

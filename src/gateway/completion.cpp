@@ -2,6 +2,7 @@
 
 #include "base/json.hpp"
 #include "gateway/first_byte.hpp"
+#include "gateway/leaving.hpp"
 #include "gateway/plan.hpp"
 #include "gateway/provider_reply.hpp"
 
@@ -16,7 +17,8 @@ CompletionReply failed(Error error) {
 
 Error too_large(std::size_t most) {
     return {.code = ErrorCode::kProviderUnreadable,
-            .message = "the answer is larger than " + std::to_string(most) + " bytes"};
+            .message = "the answer is larger than " + std::to_string(most) + " bytes",
+            .detail = "answer_too_large"};
 }
 
 /// What a provider's refusal says to who asked.
@@ -143,23 +145,33 @@ Task<std::optional<CompletionReply>> Completion::State::ask_way(Plan& plan, cons
     const Way& asked = plan.ways[way];
     const auto bound = asked.first_byte_timeout;
     auto prepared = gateway.take_way(plan, inquiry, way);
-    if (!prepared)
+    if (!prepared && asked.on != nullptr)
+        co_return std::nullopt; // it can't take the request
+    if (!prepared) {
+        may_ask_again = false;
         co_return failed(std::move(prepared).error());
+    }
     const provider::Target target = prepared->target; // points into the plan's settings
     const bool shared = prepared->may_join;
-    if (way > 0 && shared) {
+    if (way > 0 && shared && !plan.repeats_key(way)) {
         async::TimeBudget budget(gateway.store_wait());
-        // What another node has kept meanwhile comes into memory, where the flight finds it.
+        LookedUp kept; // by another node, while the others were asked
         if (prepared->may_read)
-            claim =
-                (co_await gateway.look_up(prepared->key, inquiry.directives, true, budget)).claim;
+            kept = co_await gateway.look_up(prepared->key, inquiry.directives, true, budget);
         else
-            claim = co_await gateway.claim(prepared->key, budget);
+            kept.claim = co_await gateway.claim(prepared->key, budget);
+        if (kept.found && kept.found->fresh) {
+            may_ask_again = false;
+            gateway.record(Outcome::kHit, *kept.found->entry);
+            co_return answer(*kept.found->entry, nullptr, Outcome::kHit);
+        }
+        claim = std::move(kept.claim);
     }
     const bool waits = !claim.holder.empty();
     auto joined =
         gateway.join(*std::move(prepared), inquiry.directives, std::move(claim), executor);
     follower = joined.follower;
+    Leaving leaving(joined);
     FirstByteBound patience(executor, joined.follower, bound);
     auto end = std::make_shared<const FlightEnd>();
     bool over = false;
@@ -181,8 +193,10 @@ Task<std::optional<CompletionReply>> Completion::State::ask_way(Plan& plan, cons
             over = true;
         }
     }
-    joined.flight->leave(joined.follower);
+    leaving.now(!over && !cancelled && fits);
     follower.reset();
+    if (cancelled || !fits)
+        may_ask_again = false;
     if (cancelled)
         co_return failed({.code = ErrorCode::kCancelled, .message = "the call was cancelled"});
     if (!fits)

@@ -61,14 +61,14 @@ bool Flight::poll(Follower& follower, News& news) {
     return true;
 }
 
-void Flight::leave(const std::shared_ptr<Follower>& follower) {
+void Flight::leave(const std::shared_ptr<Follower>& follower, bool gives_up) {
     const std::lock_guard lock(mutex_);
     std::erase(followers_, follower);
     if (bytes_ > joinable_bytes_)
         make_room(); // the slowest one may have left
     if (!followers_.empty() || end_ || left_)
         return;
-    left_ = !outlives_followers_;
+    left_ = gives_up || !outlives_followers_;
     tell_producer();
 }
 

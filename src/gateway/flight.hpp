@@ -86,7 +86,8 @@ public:
     /// Appends what is new to `news` and gives true; else marks the follower as waiting and gives
     /// false: wait for its signal then.
     bool poll(Follower& follower, News& news);
-    void leave(const std::shared_ptr<Follower>& follower);
+    /// `gives_up`: with the last follower the call ends, too, though it need not be waited for.
+    void leave(const std::shared_ptr<Follower>& follower, bool gives_up = false);
     /// As if the last follower had left: at the end of the program.
     void abandon();
 

@@ -107,8 +107,10 @@ public:
     HealthWatch& operator=(const HealthWatch&) = delete;
 
     void first_byte() {
-        if (!std::exchange(seen_, true))
-            health_->observe(stream_, waited_us(), async::Deadlines::now_us());
+        if (std::exchange(seen_, true))
+            return;
+        health_->answered();
+        health_->observe(stream_, waited_us(), async::Deadlines::now_us());
     }
     void over(const FlightEnd& end, std::chrono::milliseconds rest) {
         if (end.entry)
@@ -185,7 +187,7 @@ Task<void> Gateway::fly(std::shared_ptr<Flight> flight, Prepared prepared, Claim
         }
     }
     if (prepared.may_join)
-        table_.erase(prepared.key, flight.get());
+        table_.erase(prepared.flight_key(), flight.get());
     flight->end(std::move(end));
 }
 

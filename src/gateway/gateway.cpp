@@ -35,6 +35,15 @@ std::string_view name_of(Outcome outcome) {
     return "bypass";
 }
 
+llm::Fingerprint Prepared::flight_key() const {
+    if (target.deployment.empty())
+        return key;
+    std::string parts(reinterpret_cast<const char*>(key.data()), key.size());
+    append_part(parts, target.provider->name);
+    append_part(parts, target.model);
+    return sha256(parts);
+}
+
 Gateway::Gateway(GatewayParts parts) : parts_(std::move(parts)) {
     for (std::size_t i = 0; i < parts_.runtime.size(); ++i)
         threads_.push_back(std::make_unique<ThreadState>(parts_.runtime.context(i), parts_.proxy));
@@ -197,8 +206,9 @@ std::optional<Gateway::Joined> Gateway::join_running(const llm::Fingerprint& key
 
 Gateway::Joined Gateway::join(Prepared prepared, const Directives& directives, Claim claim,
                               Executor executor) {
+    const llm::Fingerprint flight_key = prepared.flight_key();
     if (prepared.may_join && !directives.no_cache) {
-        if (auto running = join_running(prepared.key, executor)) {
+        if (auto running = join_running(flight_key, executor)) {
             give_up(prepared.key, claim);
             return *std::move(running);
         }
@@ -212,7 +222,7 @@ Gateway::Joined Gateway::join(Prepared prepared, const Directives& directives, C
         async::spawn("flight", executor, fly(fresh, std::move(prepared), {}));
         return {std::move(fresh), std::move(follower), true};
     }
-    auto joined = table_.join_or_put(prepared.key, fresh, executor, directives.no_cache);
+    auto joined = table_.join_or_put(flight_key, fresh, executor, directives.no_cache);
     const bool leads = joined.flight == fresh;
     if (leads)
         async::spawn("flight", executor, fly(fresh, std::move(prepared), std::move(claim)));

@@ -76,6 +76,9 @@ struct Prepared {
     bool may_join = false;          // the flight may be shared
     bool may_keep = false;          // the answer may be kept
 
+    /// Under which its call may be joined: models of one deployment share answers, not calls.
+    [[nodiscard]] llm::Fingerprint flight_key() const;
+
     std::shared_ptr<const AskedVectors> vectors; // of embeddings only
 };
 
@@ -153,7 +156,7 @@ public:
     /// May suspend for what the budget has left.
     Task<PlanLookUp> look_up(Plan& plan, const Directives& directives, bool wants_lease,
                              async::TimeBudget& budget);
-    /// No first byte came in a route's own time: a failure like any other.
+    /// No first byte came in a route's own time.
     void note_timeout(const provider::Target& target);
     /// What memory has of a key that may answer; not fresh: only if the provider fails.
     [[nodiscard]] std::optional<Found> find_kept(const llm::Fingerprint& key,

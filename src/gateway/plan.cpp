@@ -11,8 +11,9 @@
 namespace larder::gateway {
 namespace {
 
-/// Of bodies beside the first way's: beyond it they are made again when they are needed.
-constexpr std::size_t kSpareBodies = 64UL << 10;
+/// Bytes of bodies that are made for ways before they are known to be needed: making them holds up
+/// the thread, and keeping them takes memory. The first way's is always made.
+constexpr std::size_t kSpareBodies = 1UL << 20;
 
 struct Asked {
     const provider::Route* route = nullptr;
@@ -24,9 +25,10 @@ std::unexpected<Error> unknown_route(const provider::Catalog& catalog, std::stri
     for (const provider::Route& route : catalog.routes)
         known.append(known.empty() ? "" : ", ").append(route.name);
     constexpr std::size_t kShownMax = 100;
+    std::string shown(name.substr(0, kShownMax)); // a head's bytes need not be UTF-8
+    std::ranges::replace_if(shown, [](char c) { return c < ' ' || c > '~'; }, '?');
     return fail_field("x-larder-route",
-                      "the route '" + std::string(name.substr(0, kShownMax)) +
-                          "' is not configured; " +
+                      "the route '" + shown + "' is not configured; " +
                           (known.empty() ? std::string("no route is") : "configured: " + known));
 }
 
@@ -69,6 +71,19 @@ void hold_back(RouteChoice& choice) {
 }
 
 } // namespace
+
+bool Plan::repeats_key(std::size_t way) const {
+    const auto before = ways.begin() + static_cast<std::ptrdiff_t>(way);
+    return std::any_of(ways.begin(), before, [&](const Way& earlier) {
+        return earlier.prepared.key == before->prepared.key;
+    });
+}
+
+bool is_failure(const FlightEnd& end) {
+    if (end.error)
+        return end.error->code != ErrorCode::kCancelled;
+    return end.provider_status >= 500 || end.provider_status == 429;
+}
 
 bool moves_on(const provider::FailurePolicy* on, const FlightEnd& end) {
     if (on == nullptr || end.entry)
@@ -174,27 +189,26 @@ Result<Plan> Gateway::plan(std::shared_ptr<const Settings> settings, const Inqui
 Result<void> Gateway::add_ways(Plan& plan, const RequestReading& reading,
                                const Inquiry& inquiry) const {
     std::optional<Error> refusal;
-    std::size_t spare_bytes = 0;
+    std::size_t made_bytes = 0;
     for (const RouteCandidate& candidate : plan.choice.candidates) {
-        auto prepared = aim(reading, inquiry,
-                            {.provider = candidate.provider,
-                             .model = candidate.model,
-                             .deployment = candidate.deployment,
-                             .retries = candidate.retries},
-                            nullptr);
-        if (!prepared) {
-            if (!refusal)
-                refusal = std::move(prepared).error();
-            continue;
-        }
-        Way way{.prepared = *std::move(prepared),
+        provider::Target target{.provider = candidate.provider,
+                                .model = candidate.model,
+                                .deployment = candidate.deployment,
+                                .retries = candidate.retries};
+        Way way{.prepared = {},
+                .is_bare = !plan.ways.empty() && made_bytes > kSpareBodies,
                 .on = candidate.on,
                 .first_byte_timeout = candidate.first_byte_timeout};
-        if (!plan.ways.empty()) {
-            spare_bytes += way.prepared.upstream_body.size();
-            way.is_bare = spare_bytes > kSpareBodies;
-            if (way.is_bare)
-                std::string().swap(way.prepared.upstream_body);
+        if (way.is_bare) {
+            way.prepared.target = std::move(target);
+        } else if (auto prepared = aim(reading, inquiry, std::move(target), nullptr)) {
+            way.prepared = *std::move(prepared);
+            made_bytes += way.prepared.upstream_body.size();
+        } else {
+            if (!refusal)
+                refusal = std::move(prepared).error();
+            made_bytes += inquiry.body.size();
+            continue;
         }
         plan.ways.push_back(std::move(way));
     }
@@ -213,12 +227,18 @@ Result<Prepared> Gateway::take_way(Plan& plan, const Inquiry& inquiry, std::size
         return std::move(taken.prepared);
     RequestReading reading;
     LARDER_CHECK(read_request(reading, plan.settings, inquiry));
-    return aim(reading, inquiry, std::move(taken.prepared.target), nullptr);
+    LARDER_TRY(Prepared prepared, aim(reading, inquiry, std::move(taken.prepared.target), nullptr));
+    taken.prepared.key = prepared.key;
+    return prepared;
 }
 
+/// It says something of this model only, and to routes only: who asked decides how much work its
+/// answer is, and must not shut the provider for others.
 void Gateway::note_timeout(const provider::Target& target) {
-    breakers_.of(target.provider->name)
-        .failed(target.provider->breaker, async::Deadlines::now_us());
+    const provider::Breaker& rule = target.provider->breaker;
+    const std::int64_t now_us = async::Deadlines::now_us();
+    health_.of(target.provider->name, target.model)
+        ->timed_out(rule.failures, now_us + rule.probe_after.count() * 1000);
 }
 
 /// The look-ups of a plan's ways, which go on side by side.

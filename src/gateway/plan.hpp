@@ -15,7 +15,8 @@ namespace larder::gateway {
 
 /// A candidate as it would be asked.
 struct Way {
-    Prepared prepared; // without its body where `is_bare`: that is made again when it is needed
+    /// Of a bare one no more than its target: the rest is made when it is needed.
+    Prepared prepared;
     bool is_bare = false;
     const provider::FailurePolicy* on = nullptr; // null: whatever happens, no other one is asked
     std::optional<std::chrono::milliseconds> first_byte_timeout = {};
@@ -27,6 +28,9 @@ struct Plan {
     std::vector<Way> ways; // at least one
 
     [[nodiscard]] bool is_routed() const { return choice.is_routed(); }
+    /// Whether an earlier way has the key that `way` was taken with: its lease is of no use to this
+    /// one.
+    [[nodiscard]] bool repeats_key(std::size_t way) const;
 };
 
 /// What the cache has for a plan.
@@ -44,6 +48,8 @@ struct Attempt {
     std::int64_t took_ms = 0;
 };
 
+/// Whether a kept answer that has run out may stand in for this end.
+[[nodiscard]] bool is_failure(const FlightEnd& end);
 /// Whether the next way is to be asked after this end.
 [[nodiscard]] bool moves_on(const provider::FailurePolicy* on, const FlightEnd& end);
 /// Whether the provider's stream says something in it: comments don't.

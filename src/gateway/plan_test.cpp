@@ -237,20 +237,35 @@ TEST_F(PlanTest, TheModeThatOldClientsAlwaysSendLeavesARouteItsOwn) {
     }
 }
 
-TEST_F(PlanTest, LargeBodiesOfLaterWaysAreMadeAgainWhenTheyAreNeeded) {
-    const std::string text(70'000, 'x');
-    auto made =
-        plan(Dialect::kOpenAiChat,
-             R"({"model":"smart","messages":[{"role":"user","content":")" + text + R"("}]})");
+TEST_F(PlanTest, LargeBodiesOfLaterWaysAreMadeWhenTheyAreNeeded) {
+    const std::string messages =
+        R"("messages":[{"role":"user","content":")" + std::string(1'100'000, 'x') + R"("}]})";
+    auto made = plan(Dialect::kOpenAiChat, R"({"model":"smart",)" + messages);
     ASSERT_TRUE(made);
+    EXPECT_FALSE(made->ways[0].is_bare);
     EXPECT_TRUE(made->ways[1].is_bare);
-    EXPECT_TRUE(made->ways[1].prepared.upstream_body.empty());
-    const llm::Fingerprint key = made->ways[1].prepared.key;
+    EXPECT_FALSE(made->ways[1].prepared.may_read);
     const auto taken = gateway.take_way(*made, inquiry(Dialect::kOpenAiChat), 1);
     ASSERT_TRUE(taken);
-    EXPECT_TRUE(taken->upstream_body.contains(text));
-    EXPECT_EQ(taken->key, key);
     EXPECT_EQ(taken->target.retries, 0);
+    EXPECT_FALSE(made->repeats_key(1));
+    const auto direct = plan(Dialect::kOpenAiChat, R"({"model":"two/b",)" + messages);
+    ASSERT_TRUE(direct);
+    EXPECT_EQ(taken->key, direct->ways[0].prepared.key);
+    EXPECT_EQ(taken->upstream_body, direct->ways[0].prepared.upstream_body);
+}
+
+TEST_F(PlanTest, TargetsOfOneDeploymentShareAnswersButNoCalls) {
+    add_route("hosts", {target("one", "gpt", "shared"), target("two", "gpt", "shared")});
+    const auto made = plan(Dialect::kOpenAiChat,
+                           R"({"model":"hosts","messages":[{"role":"user","content":"hi"}]})");
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->ways[0].prepared.key, made->ways[1].prepared.key);
+    EXPECT_TRUE(made->repeats_key(1));
+    EXPECT_NE(made->ways[0].prepared.flight_key(), made->ways[1].prepared.flight_key());
+    const auto plain = plan(Dialect::kOpenAiChat, kChat);
+    ASSERT_TRUE(plain);
+    EXPECT_EQ(plain->ways[0].prepared.flight_key(), plain->ways[0].prepared.key);
 }
 
 TEST_F(PlanTest, EmbeddingsTakeARouteToo) {

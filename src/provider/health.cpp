@@ -70,6 +70,13 @@ double TargetHealth::cost(bool stream, std::int64_t now_us) const {
     return pending * (other.is_known ? other.value_us : kUnknownUs);
 }
 
+void TargetHealth::timed_out(int failures, std::int64_t until_us) {
+    if (silences_.fetch_add(1, std::memory_order_relaxed) + 1 < failures)
+        return;
+    silences_.store(failures - 1, std::memory_order_relaxed);
+    cool(until_us);
+}
+
 void TargetHealth::cool(std::int64_t until_us) {
     std::int64_t known = cool_until_us_.load(std::memory_order_relaxed);
     while (known < until_us &&

@@ -32,6 +32,11 @@ public:
     /// way and one, for silence is no sign of speed. Of one of which nothing is known: 0 with
     /// nothing under way, else very much: one call finds out.
     [[nodiscard]] double cost(bool stream, std::int64_t now_us) const;
+    /// Again no first byte came in time: after `failures` of them in a row it is left alone until
+    /// then, and after each further one until a first byte comes.
+    void timed_out(int failures, std::int64_t until_us);
+    /// A first byte came.
+    void answered() { silences_.store(0, std::memory_order_relaxed); }
     /// It asked to be left alone (429 with Retry-After). The latest time that was said holds.
     void cool(std::int64_t until_us);
     [[nodiscard]] bool is_cooling(std::int64_t now_us) const;
@@ -46,6 +51,7 @@ private:
     std::array<Average, 2> averages_;
     std::atomic<std::int64_t> cool_until_us_{0};
     std::atomic<int> pending_{0};
+    std::atomic<int> silences_{0};
 };
 
 /// By provider and model. Bounded at 4,096: beyond it those make room that are not cooling, that

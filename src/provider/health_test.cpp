@@ -165,5 +165,21 @@ TEST(HealthTable, KeepsNothingUnderAnEndlessName) {
     EXPECT_NE(table.of("p", model), table.of("p", model));
 }
 
+TEST(TargetHealth, IsLeftAloneAfterSilencesInARowUntilAFirstByteComes) {
+    TargetHealth health;
+    health.timed_out(3, 1000);
+    health.timed_out(3, 1000);
+    EXPECT_FALSE(health.is_cooling(0));
+    health.answered();
+    health.timed_out(3, 1000);
+    health.timed_out(3, 1000);
+    EXPECT_FALSE(health.is_cooling(0));
+    health.timed_out(3, 1000);
+    EXPECT_TRUE(health.is_cooling(999));
+    EXPECT_FALSE(health.is_cooling(1000));
+    health.timed_out(3, 2000); // the one that was let through
+    EXPECT_TRUE(health.is_cooling(1999));
+}
+
 } // namespace
 } // namespace larder::provider
