@@ -1,6 +1,7 @@
 #include "workflow/estimate.hpp"
 
 #include "workflow/definition_steps.hpp"
+#include "workflow/models_of.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -35,53 +36,6 @@ struct Prompt {
     std::int64_t shared = 0;
 };
 
-/// A model that may answer a step. No price: not known.
-struct Candidate {
-    const llm::Price* price = nullptr;
-};
-
-/// All models that a step may be answered by.
-class Candidates {
-public:
-    explicit Candidates(const provider::Catalog& catalog) : catalog_(catalog) {}
-
-    std::vector<Candidate> of(const Step& step) {
-        found_.clear();
-        const std::string& model =
-            step.model.empty() && step.provider.empty() ? catalog_.default_model : step.model;
-        if (const auto* route = step.provider.empty() ? catalog_.find_route(model) : nullptr)
-            add_route(*route, 1);
-        else if (const auto target = catalog_.resolve(step.provider, step.model))
-            add(target->provider, target->model);
-        if (found_.empty())
-            found_.emplace_back();
-        return std::move(found_);
-    }
-
-private:
-    void add(const provider::Provider* provider, std::string_view model) {
-        const llm::Price* price = nullptr;
-        if (provider != nullptr)
-            price = catalog_.prices.find(
-                provider->vendor.empty() ? provider->name : provider->vendor, model);
-        found_.push_back({.price = price});
-    }
-    void add_route(const provider::Route& route, int depth) {
-        for (const provider::RouteTarget& target : route.targets) {
-            if (found_.size() >= provider::kMostRouteModels)
-                return;
-            const auto* nested = target.route.empty() ? nullptr : catalog_.find_route(target.route);
-            if (nested != nullptr && depth < provider::kDeepestRoute)
-                add_route(*nested, depth + 1);
-            else if (nested == nullptr)
-                add(catalog_.find(target.provider), target.model);
-        }
-    }
-
-    const provider::Catalog& catalog_;
-    std::vector<Candidate> found_;
-};
-
 /// The rates of calls whose prompts have up to `prompt` tokens.
 llm::Price at_prompt(const llm::Price& price, std::int64_t prompt) {
     llm::Price flat = price;
@@ -95,10 +49,10 @@ llm::Price at_prompt(const llm::Price& price, std::int64_t prompt) {
 class Estimator {
 public:
     Estimator(const provider::Catalog& catalog, const Limits& limits, Estimate& estimate)
-        : candidates_(catalog), limits_(limits), estimate_(estimate) {}
+        : catalog_(catalog), limits_(limits), estimate_(estimate) {}
 
     void add(const Step& step) {
-        const std::vector<Candidate> candidates = candidates_.of(step);
+        const std::vector<Candidate> candidates = models_of(catalog_, step);
         const std::int64_t items = items_of(step);
         const std::int64_t output = output_of(step, candidates);
         const std::int64_t tries = step.retry.attempts;
@@ -187,7 +141,7 @@ private:
         }
     }
 
-    Candidates candidates_;
+    const provider::Catalog& catalog_;
     const Limits& limits_;
     Estimate& estimate_;
     std::map<std::string, std::int64_t, std::less<>> outputs_; // by step: its longest, in tokens

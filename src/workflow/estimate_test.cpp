@@ -112,6 +112,26 @@ TEST(Estimate, TakesTheDearestModelOfARouteAndOfTheRoutesBelow) {
               20 + 6'000);
 }
 
+TEST(Estimate, TakesTheDearestModelThatAModeMayAsk) {
+    provider::Catalog catalog = make_catalog();
+    catalog.providers.push_back({.name = "other", .vendor = "w"});
+    const auto loaded = catalog.prices.load(
+        R"({"models": {"w/small": {"mode": "chat", "input": 5, "output": 50}}})");
+    ASSERT_TRUE(loaded.has_value());
+    const auto cost = [&catalog](const std::string& more) {
+        const std::string text =
+            R"({"steps": [{"id": "a", "prompt": "1234", "maxTokens": 7, "model": "small")" + more +
+            "}]}";
+        const auto document = json::parse(text);
+        const auto workflow = read_workflow(document->root(), {});
+        return workflow ? microdollars(estimate(*workflow, catalog, {})) : -1;
+    };
+    EXPECT_EQ(cost(""), 1 + 70);
+    EXPECT_EQ(cost(R"(, "routingMode": "single-model")"), 1 + 70);
+    EXPECT_EQ(cost(R"(, "routingMode": "cheapest")"), 5 + 350);
+    EXPECT_EQ(cost(R"(, "routingMode": "cheapest", "provider": "p")"), 5 + 350);
+}
+
 TEST(Estimate, SaysWhatIsNotKnown) {
     const Estimate endless = estimate_of(R"({"id": "a", "prompt": "p", "model": "p/endless"})");
     EXPECT_FALSE(endless.bounded);

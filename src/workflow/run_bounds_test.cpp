@@ -122,6 +122,43 @@ TEST_F(RunBoundsTest, RefuseACallThatCouldCostTooMuch) {
     EXPECT_EQ(provider.calls(), 1);
 }
 
+TEST_F(RunBoundsTest, CountARouteAtItsDearestModelBeforehand) {
+    const ChatProvider provider(say);
+    use(provider);
+    const auto loaded = settings->catalog.prices.load(
+        R"({"models":{"openai/dear":{"mode":"chat","input":10,"output":1000}}})");
+    ASSERT_TRUE(loaded);
+    settings->catalog.routes = {
+        {.name = "inner", .targets = {{.provider = "openai", .model = "dear"}}},
+        {.name = "outer", .targets = {{.provider = "openai", .model = "m-1"}, {.route = "inner"}}}};
+    limits.cost.picodollars = 50'000'000'000; // 0.05 dollars; 100 dear tokens are 0.1
+    const auto report =
+        run(R"({"steps":[{"id":"a","prompt":"x","model":"outer","maxTokens":100}]})");
+    expect_unprocessable(report, "cost bound of $0.05");
+    EXPECT_EQ(provider.calls(), 0);
+    settings->catalog.default_model = "outer";
+    expect_unprocessable(run(R"({"steps":[{"id":"a","prompt":"x","maxTokens":100}]})"),
+                         "cost bound of $0.05");
+    EXPECT_EQ(run(R"({"steps":[{"id":"a","prompt":"x","model":"m-1","maxTokens":100}]})").output,
+              "x");
+}
+
+TEST_F(RunBoundsTest, CountTheProvidersOfAModeAtTheDearest) {
+    const ChatProvider provider(say);
+    use(provider);
+    provider::Provider other = settings->catalog.providers.front();
+    other.name = other.vendor = "other";
+    settings->catalog.providers.push_back(other);
+    const auto loaded = settings->catalog.prices.load(
+        R"({"models":{"other/m-1":{"mode":"chat","input":10,"output":1000}}})");
+    ASSERT_TRUE(loaded);
+    limits.cost.picodollars = 50'000'000'000;
+    const auto report = run(
+        R"({"steps":[{"id":"a","prompt":"x","model":"m-1","routingMode":"cheapest","maxTokens":100}]})");
+    expect_unprocessable(report, "cost bound of $0.05");
+    EXPECT_EQ(provider.calls(), 0);
+}
+
 TEST_F(RunBoundsTest, CountCallsThatRunWithWhatTheyMayCost) {
     const ChatProvider provider(say);
     use(provider);
@@ -227,6 +264,23 @@ TEST_F(RunBoundsTest, CountAListAsItIsWritten) {
     expect_unprocessable(list, "larger than 40 bytes");
     EXPECT_EQ(list.calls, 3);
     EXPECT_EQ(run(text, R"({"list":[1,2]})").output, R"(["\u0001\u0002","\u0001\u0002"])");
+}
+
+TEST_F(RunBoundsTest, CountAnAnswerThatIsTooLargeAndAskNoSecondTime) {
+    const ChatProvider provider(
+        [](const ChatQuestion&) { return ChatAnswer{.text = std::string(401, 'x')}; });
+    use(provider);
+    limits.output_bytes = 400;
+    const auto report = run(
+        R"({"steps":[{"id":"a","prompt":"x","maxTokens":50,"retry":{"attempts":3,"delay":"1ms"}}]})");
+    EXPECT_EQ(code(report), ErrorCode::kProviderUnreadable);
+    EXPECT_EQ(provider.calls(), 1);
+    EXPECT_GE(report.cost.picodollars, 100'000'000); // 50 tokens
+    EXPECT_LT(report.cost.picodollars, 130'000'000); // and the prompt
+    EXPECT_EQ(report.steps[0].cost.picodollars, report.cost.picodollars);
+    const auto unbounded = run(R"({"steps":[{"id":"a","prompt":"x"}]})");
+    EXPECT_GE(unbounded.cost.picodollars, 200'000'000); // 400 bytes
+    EXPECT_LT(unbounded.cost.picodollars, 230'000'000);
 }
 
 TEST_F(RunBoundsTest, KeepNoMoreThanTheMemoryBudgetHas) {

@@ -4,8 +4,8 @@
 
 #include "async/signal.hpp"
 #include "gateway/completion.hpp"
-#include "llm/pricing.hpp"
 #include "workflow/graph_state.hpp"
+#include "workflow/models_of.hpp"
 #include "workflow/run.hpp"
 
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -31,6 +31,7 @@ struct Unit {
     int failures = 0;   // of its tries
     bool is_repaired = false;
     bool is_cancelled = false;
+    llm::Usage at_most;  // of the try that is under way, without an unbounded answer
     llm::Money reserved; // of the try that is under way
     std::unique_ptr<gateway::Completion> completion;
     std::optional<Timer> delay;
@@ -76,10 +77,9 @@ private:
         std::size_t finished = 0;
         std::size_t result_bytes = 0;
         std::optional<Error> failure;
-        bool is_stopped = false; // with the workflow: the failure is none of its own
+        bool is_stopped = false;            // with the workflow: the failure is none of its own
         std::optional<std::size_t> because; // the step that ended this one before it began
-        bool is_resolved = false;
-        const llm::Price* price = nullptr;
+        std::vector<Candidate> models;      // that may answer; found on first need
         std::optional<Timer> timer;
     };
 
@@ -97,7 +97,9 @@ private:
     void report_decided(std::size_t index, StepState state, std::optional<Error> error);
     void finish_if_over();
     [[nodiscard]] Scope scope(const Item* item = nullptr);
-    [[nodiscard]] const llm::Price* price_of(std::size_t index);
+    /// Of the try that is under way, by estimate.
+    [[nodiscard]] llm::Money cost_of_the_longest(const Unit& unit);
+    [[nodiscard]] const std::vector<Candidate>& models_of_step(std::size_t index);
     [[nodiscard]] std::int64_t elapsed_ms() const;
     [[nodiscard]] std::optional<Error> missing_for_output() const;
     void make_workflow_output();

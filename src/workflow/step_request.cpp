@@ -127,7 +127,7 @@ std::optional<AnswerFault> check_answer(const Step& step, StepOutput& output) {
 }
 
 bool is_worth_another_try(const gateway::CompletionReply& reply) {
-    if (!reply.error)
+    if (!reply.error || reply.error->detail == kAnswerTooLarge)
         return false;
     switch (reply.error->code) {
     case ErrorCode::kProviderUnavailable:

@@ -36,6 +36,8 @@ struct AnswerFault {
 /// own. nullopt: it is valid.
 std::optional<AnswerFault> check_answer(const Step& step, StepOutput& output);
 
+/// The detail of a completion's error: its answer is longer than it may be.
+inline constexpr std::string_view kAnswerTooLarge = "answer_too_large";
 /// Whether the same call may well succeed a moment later.
 bool is_worth_another_try(const gateway::CompletionReply& reply);
 

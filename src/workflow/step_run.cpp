@@ -92,18 +92,18 @@ Result<void> RunState::prepare(Unit& unit) {
     return {};
 }
 
-const llm::Price* RunState::price_of(std::size_t index) {
-    Work& work = works_[index];
-    if (!std::exchange(work.is_resolved, true)) {
-        const Step& step = workflow_.steps[index];
-        const provider::Catalog& catalog = parts_.settings->catalog;
-        if (const auto target = catalog.resolve(step.provider, step.model))
-            work.price =
-                catalog.prices.find(target->provider->vendor.empty() ? target->provider->name
-                                                                     : target->provider->vendor,
-                                    target->model);
-    }
-    return work.price;
+const std::vector<Candidate>& RunState::models_of_step(std::size_t index) {
+    std::vector<Candidate>& models = works_[index].models;
+    if (models.empty())
+        models = models_of(parts_.settings->catalog, workflow_.steps[index]);
+    return models;
+}
+
+llm::Money RunState::cost_of_the_longest(const Unit& unit) {
+    llm::Usage usage = unit.at_most;
+    if (usage.output == 0)
+        usage.output = llm::estimate_tokens(parts_.limits.output_bytes);
+    return cost_at_most(models_of_step(unit.step), usage);
 }
 
 Result<void> RunState::take_call(Unit& unit) {
@@ -111,12 +111,9 @@ Result<void> RunState::take_call(Unit& unit) {
         return fail(ErrorCode::kUnprocessable, "the workflow has made all the " +
                                                    std::to_string(parts_.limits.calls) +
                                                    " calls that it may make");
-    llm::Money estimate;
-    if (const llm::Price* const price = price_of(unit.step)) {
-        const llm::Usage usage{.input = llm::estimate_tokens(unit.body.size()),
-                               .output = workflow_.steps[unit.step].max_tokens.value_or(0)};
-        estimate = llm::cost_of(*price, usage);
-    }
+    unit.at_most = {.input = llm::estimate_tokens(unit.body.size()),
+                    .output = workflow_.steps[unit.step].max_tokens.value_or(0)};
+    const llm::Money estimate = cost_at_most(models_of_step(unit.step), unit.at_most);
     const std::int64_t used = report_.cost.picodollars + reserved_.picodollars;
     if (used > cost_max_.picodollars || estimate.picodollars > cost_max_.picodollars - used)
         return fail(ErrorCode::kUnprocessable,
@@ -149,6 +146,8 @@ AfterTry RunState::settle(Unit& unit, gateway::CompletionReply reply) {
     const Step& step = workflow_.steps[unit.step];
     StepReport& report = report_.steps[unit.step];
     reserved_.picodollars -= std::exchange(unit.reserved, {}).picodollars;
+    if (reply.error && reply.error->detail == kAnswerTooLarge)
+        reply.cost = cost_of_the_longest(unit); // it was paid for
     (reply.is_saved ? report.saved : report.cost).picodollars += reply.cost.picodollars;
     (reply.is_saved ? report_.saved : report_.cost).picodollars += reply.cost.picodollars;
     report_.tokens += reply.usage.total();
