@@ -1,10 +1,10 @@
 #include "api/workflow_requests.hpp"
 
 #include "workflow/members.hpp"
+#include "workflow/models_of.hpp"
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <map>
 #include <utility>
 
@@ -18,8 +18,10 @@ constexpr std::size_t kMostDescriptionBytes = 64UL << 10;
 constexpr std::size_t kMostNameBytes = 256;
 
 Result<json::Document> parse_body(std::string_view body) {
-    LARDER_TRY(json::Document document, json::parse(body, {.nodes = kMostValues}));
-    if (!document.root().is(json::Kind::kObject))
+    auto document = json::parse(body, {.nodes = kMostValues});
+    if (!document)
+        document.error().code = ErrorCode::kInvalidRequest; // also what is too deep or too much
+    else if (!document->root().is(json::Kind::kObject))
         return fail(ErrorCode::kInvalidRequest, "the body must be a JSON object");
     return document;
 }
@@ -33,13 +35,23 @@ Error inside_workflow(Error error) {
     return error;
 }
 
-Result<std::shared_ptr<const workflow::JsonText>> read_input(const Members& members) {
+/// `body`: what `members` was read from.
+Result<std::shared_ptr<const workflow::JsonText>> read_input(const Members& members,
+                                                             std::string_view body) {
     const auto input = members.find("input");
     if (!input)
         return workflow::JsonText::parse("{}");
     if (!input->is(json::Kind::kObject))
         return fail_field("input", "must be an object");
-    return workflow::JsonText::parse(std::string(input->raw()));
+    auto parsed = workflow::JsonText::parse(std::string(input->raw()));
+    if (!parsed) {
+        Error& error = parsed.error();
+        error.code = ErrorCode::kInvalidRequest; // also more of it than is read
+        error.field = "input";
+        if (error.position)
+            *error.position += static_cast<std::size_t>(input->raw().data() - body.data());
+    }
+    return parsed;
 }
 
 /// What the request allows itself, within what the configuration allows.
@@ -47,19 +59,9 @@ Result<void> narrow(workflow::Limits& limits, const Members& members) {
     const auto value = members.find("limits");
     if (!value)
         return {};
-    static constexpr std::array<std::string_view, 2> kNames{"time", "cost"};
-    LARDER_TRY(const Members own, Members::read(*value, "limits", "limits", kNames));
-    constexpr std::chrono::hours kLongest{24};
-    LARDER_TRY(const auto time, own.duration("time", {std::chrono::milliseconds(1), kLongest}));
-    if (time)
-        limits.time = std::min(limits.time, *time);
-    const auto cost = own.find("cost");
-    if (!cost)
-        return {};
-    const auto picodollars = cost->as_scaled(12);
-    if (!picodollars || *picodollars < 0)
-        return fail_field("limits.cost", "must be a number of dollars, 0 or more");
-    limits.cost.picodollars = std::min(limits.cost.picodollars, *picodollars);
+    LARDER_TRY(const workflow::NarrowerLimits own, workflow::read_narrower_limits(*value, limits));
+    limits.time = own.time.value_or(limits.time);
+    limits.cost = own.cost.value_or(limits.cost);
     return {};
 }
 
@@ -85,7 +87,7 @@ std::vector<std::size_t> written_order(json::Value value, const workflow::Workfl
 
 Result<void> check_step_model(const provider::Catalog& catalog, const workflow::Step& step) {
     LARDER_TRY(const provider::Target target, catalog.resolve(step.provider, step.model));
-    const bool is_routed = catalog.find_route(step.model) != nullptr ||
+    const bool is_routed = workflow::route_of(catalog, step.provider, step.model) != nullptr ||
                            (!step.routing_mode.empty() && step.routing_mode != "single-model");
     if (is_routed || target.provider->missing_variable.empty())
         return {};
@@ -120,8 +122,8 @@ Result<WorkflowExecution> read_workflow_execution(std::string_view body,
         return std::unexpected(inside_workflow(std::move(read).error()));
     execution.workflow = *std::move(read);
     execution.order = written_order(*value, execution.workflow);
-    LARDER_TRY(execution.input, read_input(members));
-    LARDER_CHECK(workflow::check_input(execution.workflow, execution.input->root()));
+    LARDER_TRY(execution.input, read_input(members, body));
+    LARDER_CHECK(workflow::check_input(execution.workflow, *execution.input));
     return execution;
 }
 
@@ -140,7 +142,7 @@ Result<WorkflowWish> read_workflow_wish(std::string_view body) {
     LARDER_TRY(auto provider, members.text("provider", kMostNameBytes));
     wish.provider = std::move(provider).value_or("");
     if (members.find("input")) {
-        LARDER_TRY(wish.input, read_input(members));
+        LARDER_TRY(wish.input, read_input(members, body));
     }
     return wish;
 }

@@ -22,8 +22,8 @@ struct WorkflowExecution {
     bool stream = false;
 };
 /// { "workflow": {…}, "input"?: {…}, "stream"?: bool, "limits"?: { "time"?, "cost"? } } and nothing
-/// else. kInvalidRequest with `field` or `position`, kTooLarge, kModelNotFound,
-/// kProviderUnconfigured for a step's model.
+/// else; no limit is wider than `limits`. kInvalidRequest with `field` or `position`, kTooLarge,
+/// kModelNotFound, kProviderUnconfigured for a step's model.
 Result<WorkflowExecution> read_workflow_execution(std::string_view body,
                                                   const workflow::Limits& limits,
                                                   const provider::Catalog& catalog);

@@ -39,11 +39,41 @@ TEST(WorkflowExecution, NarrowsTheLimitsAndNeverWidensThem) {
     ASSERT_TRUE(less);
     EXPECT_EQ(less->limits.time, 5s);
     EXPECT_EQ(less->limits.cost.picodollars, 500'000'000'000);
-    const auto more = read_workflow_execution(with(R"(,"limits":{"time":"1h","cost":50})"), limits,
-                                              make_catalog());
-    ASSERT_TRUE(more);
-    EXPECT_EQ(more->limits.time, 10s);
-    EXPECT_EQ(more->limits.cost.picodollars, 2'000'000'000'000);
+    const auto field = [&limits](const std::string& body) {
+        const auto read = read_workflow_execution(body, limits, make_catalog());
+        return read ? "none" : read.error().field;
+    };
+    for (const std::string member : {"time", "cost"}) {
+        const std::string wider =
+            R"("limits":{")" + member + (member == "time" ? R"(":"1h"})" : R"(":50})");
+        EXPECT_EQ(field(with("," + wider)), "limits." + member);
+        EXPECT_EQ(field(R"({"workflow":{"steps":[{"id":"a","prompt":"x"}],)" + wider + "}}"),
+                  "workflow.limits." + member);
+    }
+    EXPECT_EQ(field(with(R"(,"limits":{"cost":0})")), "limits.cost");
+}
+
+TEST(WorkflowExecution, SaysWhereAnInputIsWrong) {
+    std::string list = "1";
+    for (int i = 0; i < 300'000; ++i)
+        list += ",1";
+    const std::string body = with(R"(,"input":{"l":[)" + list + "]}");
+    const auto read = read_workflow_execution(body, {}, make_catalog());
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().code, ErrorCode::kInvalidRequest);
+    EXPECT_EQ(read.error().field, "input");
+    ASSERT_TRUE(read.error().position);
+    // The input's 250,000 values: itself, "l", the list, and 249,997 of its elements.
+    EXPECT_EQ(*read.error().position / 10, (body.find("[1,1") + 2 * 249'997) / 10);
+}
+
+TEST(WorkflowExecution, RefusesWhatIsTooDeepAsOtherRequestsDo) {
+    const auto read = read_workflow_execution(
+        with(R"(,"input":{"l":)" + std::string(200, '[') + std::string(200, ']') + "}"), {},
+        make_catalog());
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().code, ErrorCode::kInvalidRequest);
+    EXPECT_TRUE(read.error().position);
 }
 
 TEST(WorkflowExecution, SaysWhichMemberIsWrong) {
@@ -89,6 +119,26 @@ TEST(WorkflowExecution, LooksForTheKeyOfAProviderUnlessARouteMayGoElsewhere) {
     EXPECT_EQ(plain.error().code, ErrorCode::kProviderUnconfigured);
     step.routing_mode = "fallback";
     EXPECT_TRUE(check_step_model(catalog, step));
+}
+
+TEST(WorkflowExecution, LooksForARouteWhereTheGatewayDoes) {
+    provider::Catalog catalog = make_catalog();
+    catalog.providers[0].missing_variable = "KEY";
+    catalog.providers.push_back({.name = "other", .models = {"n"}});
+    catalog.routes = {
+        {.name = "both",
+         .targets = {{.provider = "local", .model = "m"}, {.provider = "other", .model = "n"}}}};
+    catalog.default_model = "both";
+    workflow::Step step;
+    step.id = "a";
+    EXPECT_TRUE(check_step_model(catalog, step));
+    step.model = "both";
+    EXPECT_TRUE(check_step_model(catalog, step));
+    catalog.providers[0].models = {}; // takes any name, and this one is no route there
+    step.provider = "local";
+    const auto named = check_step_model(catalog, step);
+    ASSERT_FALSE(named);
+    EXPECT_EQ(named.error().code, ErrorCode::kProviderUnconfigured);
 }
 
 TEST(WorkflowWish, IsReadWithItsSample) {

@@ -199,35 +199,54 @@ Result<void> read_output(const Members& members, const Places& places, Totals& t
         });
 }
 
-Result<void> read_limits(const Members& workflow_members, const Limits& limits,
-                         Workflow& workflow) {
-    constexpr int kPicodollarPlaces = 12;
-    const auto value = workflow_members.find("limits");
+Result<void> read_limits(const Members& members, const Limits& limits, Workflow& workflow) {
+    const auto value = members.find("limits");
     if (!value)
         return {};
-    LARDER_TRY(const Members members, Members::read(*value, "limits", "limits", kLimitMembers));
-    LARDER_TRY(workflow.time,
-               members.duration("time", {.least = milliseconds(1), .most = limits.time}));
-    const auto cost = members.find("cost");
-    if (!cost)
-        return {};
-    const auto picodollars = cost->as_scaled(kPicodollarPlaces);
-    if (!picodollars || *picodollars <= 0 || *picodollars > limits.cost.picodollars) {
-        std::string most;
-        json::write_double(most, limits.cost.dollars());
-        return fail_field(members.field("cost"),
-                          "must be a number of dollars above 0 and at most " + most);
-    }
-    workflow.cost = llm::Money{*picodollars};
+    LARDER_TRY(const NarrowerLimits own, read_narrower_limits(*value, limits));
+    workflow.time = own.time;
+    workflow.cost = own.cost;
     return {};
 }
 
-/// Calls `visit` for each reference that reads what the input must have.
-Result<void> visit_needed_inputs(const Workflow& workflow,
+/// Whether a comparison holds because the input has, or has not, what it looks at; nullopt: that
+/// alone doesn't say.
+std::optional<bool> decide_comparison(const Condition& condition, const JsonText& input) {
+    const Reference& value = condition.value;
+    if (value.kind != Reference::Kind::kInput)
+        return std::nullopt;
+    const auto member = input.root().find(value.name);
+    const bool is_there = member && input.follow(*member, value.path);
+    if (condition.kind == Condition::Kind::kExists)
+        return is_there == condition.operand->root().as_bool();
+    return is_there ? std::nullopt : std::optional(condition.kind == Condition::Kind::kNotEquals);
+}
+
+std::optional<bool> decide(const Condition& condition, const JsonText& input) {
+    if (condition.kind == Condition::Kind::kNot) {
+        const auto part = decide(condition.parts.front(), input);
+        return part ? std::optional(!*part) : std::nullopt;
+    }
+    if (condition.kind != Condition::Kind::kAll && condition.kind != Condition::Kind::kAny)
+        return decide_comparison(condition, input);
+    const bool decisive = condition.kind == Condition::Kind::kAny;
+    bool is_decided = true;
+    for (const Condition& part : condition.parts) {
+        const auto decided = decide(part, input);
+        if (decided == decisive)
+            return decisive;
+        is_decided = is_decided && decided.has_value();
+    }
+    return is_decided ? std::optional(!decisive) : std::nullopt;
+}
+
+/// Calls `visit` for each reference that reads what the input must have. Without an `input`:
+/// whatever it is.
+Result<void> visit_needed_inputs(const Workflow& workflow, const JsonText* input,
                                  const std::function<Result<void>(const Reference&, Use)>& visit) {
     for (const Step& step : workflow.steps) {
         std::vector<const Reference*> looked_at;
-        if (step.when)
+        if (step.when && (input == nullptr || decide(*step.when, *input) == false))
             collect(*step.when, looked_at);
         const auto is_looked_at = [&](const Reference& reference) {
             return std::ranges::any_of(looked_at, [&](const Reference* other) {
@@ -255,7 +274,7 @@ Result<void> visit_needed_inputs(const Workflow& workflow,
 
 Result<void> name_inputs(Workflow& workflow) {
     std::set<std::string> names;
-    LARDER_CHECK(visit_needed_inputs(workflow, [&](const Reference& reference, Use) {
+    LARDER_CHECK(visit_needed_inputs(workflow, nullptr, [&](const Reference& reference, Use) {
         names.insert(reference.name);
         return Result<void>();
     }));
@@ -280,6 +299,25 @@ Result<void> check_models(const Workflow& workflow, const Places& places,
 }
 
 } // namespace
+
+Result<NarrowerLimits> read_narrower_limits(json::Value value, const Limits& limits) {
+    constexpr int kPicodollarPlaces = 12;
+    LARDER_TRY(const Members members, Members::read(value, "limits", "limits", kLimitMembers));
+    NarrowerLimits own;
+    LARDER_TRY(own.time, members.duration("time", {.least = milliseconds(1), .most = limits.time}));
+    const auto cost = members.find("cost");
+    if (!cost)
+        return own;
+    const auto picodollars = cost->as_scaled(kPicodollarPlaces);
+    if (!picodollars || *picodollars <= 0 || *picodollars > limits.cost.picodollars) {
+        std::string most;
+        json::write_double(most, limits.cost.dollars());
+        return fail_field(members.field("cost"),
+                          "must be a number of dollars above 0 and at most " + most);
+    }
+    own.cost = llm::Money{*picodollars};
+    return own;
+}
 
 Result<Workflow> read_workflow(json::Value workflow, const Surroundings& surroundings) {
     if (workflow.raw().size() > kDefinitionBytes)
@@ -307,12 +345,12 @@ Result<Workflow> read_workflow(json::Value workflow, const Surroundings& surroun
     return read;
 }
 
-Result<void> check_input(const Workflow& workflow, json::Value input) {
-    if (!input.is(json::Kind::kObject))
+Result<void> check_input(const Workflow& workflow, const JsonText& input) {
+    if (!input.root().is(json::Kind::kObject))
         return fail_field("input", "must be an object");
     PathIndex paths;
-    return visit_needed_inputs(workflow, [&](const Reference& reference, Use use) -> Result<void> {
-        const auto member = paths.child(input, reference.name);
+    const auto check = [&](const Reference& reference, Use use) -> Result<void> {
+        const auto member = paths.child(input.root(), reference.name);
         const auto value = member ? paths.follow(*member, reference.path) : std::nullopt;
         if (!value)
             return fail_field(reference.text(), "the workflow reads " + reference.text() +
@@ -320,7 +358,8 @@ Result<void> check_input(const Workflow& workflow, json::Value input) {
         if (use == Use::kForEach && !value->is(json::Kind::kArray))
             return fail_field(reference.text(), "must be a list: a forEach goes over it");
         return {};
-    });
+    };
+    return visit_needed_inputs(workflow, &input, check);
 }
 
 } // namespace larder::workflow

@@ -63,13 +63,22 @@ struct Workflow {
     std::string name;
     std::string description;
     std::vector<Step> steps;         // in an order in which each stands after what it depends on
-    std::vector<std::string> inputs; // that are needed, sorted; see check_input
+    std::vector<std::string> inputs; // that are needed whatever they are, sorted; see check_input
     std::optional<Template> output;  // else the last step that was written
     std::size_t last_step = 0;       // that one's place in `steps`
     OnError on_error = OnError::kStop;
     std::optional<std::chrono::milliseconds> time;
     std::optional<llm::Money> cost;
 };
+
+/// What a workflow, or a request beside it, allows itself.
+struct NarrowerLimits {
+    std::optional<std::chrono::milliseconds> time;
+    std::optional<llm::Money> cost;
+};
+/// { "time"?, "cost"? } and nothing else; kInvalidRequest with `field` ("limits.cost") for what is
+/// wider than `limits`.
+Result<NarrowerLimits> read_narrower_limits(json::Value value, const Limits& limits);
 
 /// What a workflow is checked against beside itself.
 struct Surroundings {
@@ -87,9 +96,9 @@ struct Surroundings {
 /// ("steps[3].prompt"), kTooLarge for what is over a limit.
 Result<Workflow> read_workflow(json::Value workflow, const Surroundings& surroundings);
 /// Whether `input` (an object) has all that the workflow's texts and lists read from it:
-/// kInvalidRequest with `field` "input.name". What a step's own `when` looks at may be absent, and
-/// so may what no text reads.
-Result<void> check_input(const Workflow& workflow, json::Value input);
+/// kInvalidRequest with `field` "input.name". What a step's own `when` looks at may be absent where
+/// that keeps the step from running, and so may what no text reads.
+Result<void> check_input(const Workflow& workflow, const JsonText& input);
 
 /// The published JSON Schema (`GET /llm/workflow/schema`).
 std::string_view published_schema();

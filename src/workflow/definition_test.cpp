@@ -387,9 +387,9 @@ TEST(ReadWorkflow, AsksWhetherModelsCanBeCalled) {
 std::string checked(const std::string& members, const std::string& input) {
     const auto workflow = read(with_steps(R"({"id": "a", )" + members + "}"));
     EXPECT_TRUE(workflow.has_value());
-    const auto document = json::parse(input);
-    EXPECT_TRUE(document.has_value());
-    const auto result = check_input(*workflow, document->root());
+    const auto parsed = JsonText::parse(input);
+    EXPECT_TRUE(parsed.has_value());
+    const auto result = check_input(*workflow, **parsed);
     return result ? "" : result.error().field;
 }
 
@@ -404,10 +404,35 @@ TEST(CheckInput, WantsWhatTextsAndListsRead) {
     EXPECT_EQ(checked(R"("prompt": "p")", "[]"), "input");
 }
 
-TEST(CheckInput, LetsBeAbsentWhatTheStepsOwnConditionLooksAt) {
-    const std::string when = R"(, "when": {"value": "{{input.tone}}", "exists": true})";
-    EXPECT_EQ(checked(R"("prompt": "{{input.tone}}")" + when, "{}"), "");
-    EXPECT_EQ(checked(R"("prompt": "{{input.topic}}")" + when, "{}"), "input.topic");
+TEST(CheckInput, LetsBeAbsentWhatKeepsTheStepFromRunning) {
+    const auto checked_with = [](const std::string& when) {
+        return checked(R"("prompt": "{{input.tone}}", "when": )" + when, "{}");
+    };
+    const std::string exists = R"({"value": "{{input.tone}}", "exists": true})";
+    const std::string is_not_loud = R"({"value": "{{input.tone}}", "notEquals": "loud"})";
+    EXPECT_EQ(checked_with(exists), "");
+    EXPECT_EQ(checked_with(is_not_loud), "input.tone");
+    EXPECT_EQ(checked_with(R"({"not": )" + exists + "}"), "input.tone");
+    EXPECT_EQ(checked_with(R"({"all": [)" + is_not_loud + "," + exists + "]}"), "");
+    EXPECT_EQ(checked_with(R"({"any": [)" + is_not_loud + "," + exists + "]}"), "input.tone");
+    EXPECT_EQ(checked(R"("prompt": "{{input.topic}}", "when": )" + exists, "{}"), "input.topic");
+}
+
+TEST(CheckInput, DoesNotForeseeWhatStepsSay) {
+    const auto checked_with = [](const std::string& when) {
+        const auto workflow = read(with_steps(
+            R"({"id": "a", "prompt": "x"}, {"id": "b", "prompt": "{{input.tone}}", "when": )" +
+            when + "}"));
+        EXPECT_TRUE(workflow.has_value());
+        const auto input = JsonText::parse("{}");
+        const auto result = check_input(*workflow, **input);
+        return result ? "" : result.error().field;
+    };
+    const std::string parts = R"([{"value": "{{input.tone}}", "exists": true},
+                                  {"value": "{{steps.a.output}}", "equals": "y"}])";
+    EXPECT_EQ(checked_with(R"({"all": )" + parts + "}"), "");
+    EXPECT_EQ(checked_with(R"({"any": )" + parts + "}"), "input.tone");
+    EXPECT_EQ(checked_with(R"({"not": {"all": )" + parts + "}}"), "input.tone");
 }
 
 } // namespace

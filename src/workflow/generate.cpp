@@ -2,6 +2,7 @@
 
 #include "gateway/completion.hpp"
 #include "schema/schema.hpp"
+#include "workflow/models_of.hpp"
 #include "workflow/step_request.hpp"
 
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -100,7 +101,7 @@ Result<std::string> errors_of(json::Value written, const Surroundings& surroundi
     if (!read)
         return in_words(read.error());
     if (sample != nullptr) {
-        if (const auto checked = check_input(*read, sample->root()); !checked)
+        if (const auto checked = check_input(*read, *sample); !checked)
             return in_words(checked.error()) + " (the sample input does not have it)";
     }
     workflow = *std::move(read);
@@ -187,7 +188,7 @@ struct Generation::State {
 Result<void> Generation::State::resolve() {
     const provider::Catalog& catalog = parts.settings->catalog;
     LARDER_TRY(const provider::Target target, catalog.resolve(wish.provider, wish.model));
-    if (catalog.find_route(wish.model) != nullptr)
+    if (route_of(catalog, wish.provider, wish.model) != nullptr)
         return {}; // several providers may answer
     is_structured = target.provider->structured_outputs;
     model = target.provider->name + "/" + target.model;

@@ -44,6 +44,23 @@ ChatProvider::Answer in_turn(std::vector<std::string_view> texts) {
     };
 }
 
+TEST_F(GenerationTest, AsksARouteThatIsTheDefaultAsARoute) {
+    const ChatProvider provider(in_turn({kGood}));
+    use(provider);
+    provider::Provider keyless = settings->catalog.providers.front();
+    keyless.name = "keyless";
+    keyless.missing_variable = "KEY";
+    keyless.structured_outputs = true;
+    settings->catalog.providers.push_back(keyless);
+    settings->catalog.routes = {{.name = "both",
+                                 .targets = {{.provider = "keyless", .model = "m-1"},
+                                             {.provider = "openai", .model = "m-1"}}}};
+    settings->catalog.default_model = "both";
+    const auto generated = generate();
+    ASSERT_TRUE(generated) << generated.error().message;
+    EXPECT_EQ(generated->provider, "openai");
+}
+
 TEST_F(GenerationTest, GivesTheModelsErrorsBackToIt) {
     const ChatProvider provider(in_turn({"no JSON", kBad, kGood}));
     use(provider);

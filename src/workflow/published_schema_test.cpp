@@ -151,9 +151,9 @@ TEST(Examples, AreReadAndTakeTheirInputs) {
         EXPECT_FALSE(workflow->description.empty()) << path;
         const fs::path input = fs::path(path).replace_extension(".input.json");
         const std::string content = content_of(input);
-        const auto document = json::parse(content);
-        ASSERT_TRUE(document.has_value()) << input << document.error().message;
-        const auto checked = check_input(*workflow, document->root());
+        const auto parsed = JsonText::parse(content);
+        ASSERT_TRUE(parsed.has_value()) << input << parsed.error().message;
+        const auto checked = check_input(*workflow, **parsed);
         EXPECT_TRUE(checked.has_value()) << input << ": " << checked.error().message;
     }
 }
