@@ -3,7 +3,7 @@ import json
 import unittest
 
 from crowd import Crowd, post, raise_file_limit, split_reply
-from harness import wait_until
+from harness import in_parallel, wait_until
 from route_targets import BOUND, RouteTest, hang, metadata_of, say, text_of
 
 ONLY = {"cache-control": "only-if-cached"}
@@ -89,6 +89,24 @@ class Kept(RouteTest):
         self.assertEqual((reply.status, reply.cache, text_of(reply)), (200, "stale", "one answers 1"), reply)
         self.assertEqual(two.calls, 1, "the second one was asked first")
 
+    def test_a_stale_answer_of_another_api_has_the_clients_form(self):
+        for order in (("ant", "one"), ("one", "ant")):
+            providers = {name: self.provider(name) for name in order}
+            larder = self.start(providers, {"smart": f"{{ mode: fallback, targets: [{order[0]}/m, {order[1]}/m] }}"}, WELL)
+            for stream in (False, True):
+                members = {"stream": True} if stream else {}
+                prompt = f"question {stream}"
+                with self.subTest(order=order, stream=stream):
+                    for provider in providers.values():
+                        provider.behave = say()
+                    fresh = larder.chat(prompt, model="smart", headers={"x-larder-ttl": "1"}, **members)
+                    wait_until(lambda: larder.chat(prompt, model="smart", headers=ONLY).status == 504, "it runs out")
+                    for provider in providers.values():
+                        provider.behave = say(500)
+                    reply = larder.chat(prompt, model="smart", **members)
+                    self.assertEqual((reply.status, reply.cache, text_of(reply)), (200, "stale", text_of(fresh)), reply)
+                    self.assertNotIn(b"message_start", reply.body)
+
     def test_an_error_is_not_kept(self):
         larder, one, two = self.two(say(500), say(500), keys=WELL)
         self.assertEqual(larder.chat("a", model="smart").status, 500)
@@ -111,6 +129,23 @@ class Deployments(RouteTest):
         reply = getattr(larder, ask)("a", model="there", **members)
         self.assertEqual(reply.status, 200, reply)
         return reply.cache == "hit" and text_of(reply) == "one answers 1" and one.calls == 1 and two.calls == 0
+
+    def test_equal_requests_to_one_deployment_do_not_wait_for_its_silent_target(self):
+        one, two = self.provider("one", hang), self.provider("two")
+        larder = self.start({"one": one, "two": two}, {"smart": f"""{{ mode: fallback, {BOUND}, targets: [
+            {{ model: one/m, deployment: x }}, {{ model: two/m, deployment: x }}] }}"""}, WELL)
+        replies = in_parallel(5, lambda _: larder.chat("the same", "smart"))
+        self.assertEqual({(reply.status, text_of(reply)) for reply in replies}, {(200, "two answers 1")}, replies)
+        self.assertEqual((one.calls, two.calls), (1, 1))
+        # Kept for both.
+        self.assertEqual(larder.chat("the same", "smart").cache, "hit")
+
+    def test_a_failure_of_one_target_of_a_deployment_is_none_of_the_others(self):
+        one, two = self.provider("one", say(500)), self.provider("two")
+        larder = self.start({"one": one, "two": two}, {"smart": """{ mode: load-balance, targets: [
+            { model: one/m, deployment: x }, { model: two/m, deployment: x }] }"""}, WELL)
+        replies = in_parallel(16, lambda index: larder.chat(f"question {index // 4}", "smart"))
+        self.assertEqual({reply.status for reply in replies}, {200}, replies)
 
     def test_targets_of_one_deployment_share_their_answers(self):
         for ask in ("chat", "generate"):

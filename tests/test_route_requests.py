@@ -175,7 +175,8 @@ class Embeddings(RouteTest):
         self.assertEqual(two.asked[-1].body["input"], ["new"])
         self.assertEqual([each["embedding"] for each in reply.json()["data"]], [[1, 1], [2, 3], [1, 3]])
         one.behave = say()
-        self.assert_tried(self.embed(larder, ["a"]), "one/m=200")
+        self.assert_tried(self.embed(larder, ["a"]), "two/m=hit")
+        self.assert_tried(self.embed(larder, ["another"]), "one/m=200")
 
     def test_after_a_refused_connection_and_after_silence(self):
         for first, result in ((self.dead(), "unavailable"), (hang, "timeout")):

@@ -141,7 +141,7 @@ class Generation(WorkflowTest):
 
     def test_hostile_answers(self):
         for answer, status, code in (("[" * 200_000, 422, "workflow_invalid"), ('{"workflow":' * 5_000, 422, "workflow_invalid"),
-                                     ('{"steps": [], "steps": []}', 422, "workflow_invalid"), ("x" * 3_000_000, 502, "provider_unreadable"),
+                                     ('{"steps": [], "steps": []}', 422, "workflow_invalid"), ("x" * 3_000_000, 502, "answer_too_large"),
                                      (written({"steps": [step("a", outputSchema={"$ref": "#"})]}), 422, "workflow_invalid"),
                                      ('{"impossible": 5}', 422, "workflow_impossible"),
                                      (json.dumps({"impossible": "é" * 5_000}), 422, "workflow_impossible")):

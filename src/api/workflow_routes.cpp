@@ -20,10 +20,18 @@ http::Response schema_response() {
     return response;
 }
 
+/// As a JSON string, where a control character takes six.
+std::size_t written_bytes(std::string_view text) {
+    std::size_t bytes = text.size();
+    for (const char c : text)
+        bytes += static_cast<unsigned char>(c) < 0x20 ? 5 : c == '"' || c == '\\' ? 1 : 0;
+    return bytes;
+}
+
 std::size_t bytes_of(const workflow::RunReport& report) {
-    std::size_t bytes = report.output ? report.output->size() : 0;
+    std::size_t bytes = report.output ? written_bytes(*report.output) : 0;
     for (const auto& [id, output] : report.outputs)
-        bytes += output.text.size();
+        bytes += written_bytes(output.text);
     return bytes;
 }
 

@@ -51,8 +51,12 @@ Ledger::~Ledger() {
 void Ledger::record(const Record& record) noexcept {
     auto& values = cells_[cell_of_this_thread() % kCells].values;
     const auto add = [&values](std::size_t field, std::int64_t amount) {
-        if (amount != 0)
-            values[field].fetch_add(amount, std::memory_order_relaxed);
+        if (amount == 0)
+            return;
+        std::int64_t known = values[field].load(std::memory_order_relaxed);
+        while (!values[field].compare_exchange_weak(known, add_saturating(known, amount),
+                                                    std::memory_order_relaxed)) {
+        }
     };
     if (record.outcome != Outcome::kCall)
         add(static_cast<std::size_t>(record.outcome), 1);

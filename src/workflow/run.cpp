@@ -16,6 +16,20 @@ std::string in_words(std::chrono::milliseconds time) {
     return std::to_string(time.count()) + " ms";
 }
 
+/// Of an output and of its JSON, also where that will only be read when somebody looks at it.
+std::size_t bytes_of(const StepOutput& output) {
+    const std::string& text = output.text;
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    const bool may_be_json =
+        first != std::string::npos && (text[first] == '{' || text[first] == '[');
+    if (!output.json && !may_be_json)
+        return text.size();
+    const auto values = 2 * static_cast<std::size_t>(std::ranges::count_if(text, [](char c) {
+                            return c == ',' || c == ':' || c == '[' || c == '{';
+                        }));
+    return 2 * text.size() + std::min<std::size_t>(values, kMostJsonValues) * sizeof(json::Node);
+}
+
 } // namespace
 
 Run::Run(const Workflow& workflow, const JsonText& input, RunParts parts)
@@ -323,7 +337,7 @@ Result<StepOutput> RunState::make_output(std::size_t index) {
         }
         output.text += ']';
     }
-    if (share_ && !share_->grow(output.text.size()))
+    if (share_ && !share_->grow(bytes_of(output)))
         return fail(ErrorCode::kOverloaded, "too much is under way; try again");
     return output;
 }

@@ -197,7 +197,8 @@ TEST_F(RunBoundsTest, FailAStepWhoseConditionLooksAtTooMuch) {
         {"id":"a","prompt":"x","when":{"value":"{{input.x}}","contains":"y"}},
         {"id":"b","prompt":"x","when":{"value":"{{input.x}}","contains":"z"}},
         {"id":"c","prompt":"c"}]})";
-    const auto report = run(text, R"({"x":")" + std::string((kMostLookedAt / 2) - 100, 'x') + R"("})");
+    const auto report =
+        run(text, R"({"x":")" + std::string((kMostLookedAt / 2) - 100, 'x') + R"("})");
     EXPECT_EQ(states(report), "a skipped, b failed, c done");
     ASSERT_TRUE(report.steps[1].error);
     EXPECT_EQ(report.steps[1].error->code, ErrorCode::kUnprocessable);
@@ -254,8 +255,7 @@ TEST_F(RunBoundsTest, TakeNoLargerAnswersThanAllowed) {
 }
 
 TEST_F(RunBoundsTest, CountAListAsItIsWritten) {
-    const ChatProvider provider(
-        [](const ChatQuestion&) { return ChatAnswer{.text = "\x01\x02"}; });
+    const ChatProvider provider([](const ChatQuestion&) { return ChatAnswer{.text = "\x01\x02"}; });
     use(provider);
     limits.output_bytes = 10; // two bytes, written in 14
     const std::string_view text =

@@ -31,8 +31,9 @@ struct Unit {
     int failures = 0;   // of its tries
     bool is_repaired = false;
     bool is_cancelled = false;
-    llm::Usage at_most;  // of the try that is under way, without an unbounded answer
-    llm::Money reserved; // of the try that is under way
+    llm::Usage at_most;               // of the try that is under way, without an unbounded answer
+    llm::Money reserved;              // of the try that is under way
+    std::optional<BudgetShare> share; // of its body and its copies
     std::unique_ptr<gateway::Completion> completion;
     std::optional<Timer> delay;
 };
@@ -97,6 +98,7 @@ private:
     void report_decided(std::size_t index, StepState state, std::optional<Error> error);
     void finish_if_over();
     [[nodiscard]] Scope scope(const Item* item = nullptr);
+    Result<void> count_body(Unit& unit);
     /// Of the try that is under way, by estimate.
     [[nodiscard]] llm::Money cost_of_the_longest(const Unit& unit);
     [[nodiscard]] const std::vector<Candidate>& models_of_step(std::size_t index);

@@ -1,4 +1,5 @@
 // The calls of a step: tries, repairs, what each may cost, and the coroutine that waits for them.
+#include "ledger/totals_store.hpp"
 #include "workflow/run_state.hpp"
 #include "workflow/step_request.hpp"
 
@@ -11,6 +12,13 @@
 
 namespace larder::workflow {
 namespace {
+
+/// Of a call that is under way: the unit's body, the request's, and what is sent to the provider.
+constexpr std::size_t kCopiesOfABody = 3;
+
+void add(llm::Money& sum, llm::Money amount) {
+    sum.picodollars = ledger::add_saturating(sum.picodollars, amount.picodollars);
+}
 
 /// "$0.05"
 std::string in_dollars(llm::Money money) {
@@ -25,12 +33,10 @@ std::unexpected<Error> cancelled() {
 }
 
 void add_usage(llm::Usage& sum, const llm::Usage& usage) {
-    sum.input += usage.input;
-    sum.cached_input += usage.cached_input;
-    sum.cache_write += usage.cache_write;
-    sum.cache_write_1h += usage.cache_write_1h;
-    sum.output += usage.output;
-    sum.reasoning += usage.reasoning;
+    for (const auto member :
+         {&llm::Usage::input, &llm::Usage::cached_input, &llm::Usage::cache_write,
+          &llm::Usage::cache_write_1h, &llm::Usage::output, &llm::Usage::reasoning})
+        sum.*member = ledger::add_saturating(sum.*member, usage.*member);
 }
 
 Task<void> wait_a_while(std::shared_ptr<Unit> unit, Executor executor,
@@ -89,6 +95,15 @@ Result<void> RunState::prepare(Unit& unit) {
                                          {.prompt_bytes = parts_.limits.prompt_bytes,
                                           .stream = parts_.listener != nullptr}));
     unit.keeps = step.output_schema != nullptr || step.retry.attempts > 1;
+    if (parts_.budget != nullptr)
+        unit.share.emplace(*parts_.budget);
+    return count_body(unit);
+}
+
+/// What a body takes while its call is under way.
+Result<void> RunState::count_body(Unit& unit) {
+    if (unit.share && !unit.share->grow(kCopiesOfABody * unit.body.size()))
+        return fail(ErrorCode::kOverloaded, "too much is under way; try again");
     return {};
 }
 
@@ -114,7 +129,8 @@ Result<void> RunState::take_call(Unit& unit) {
     unit.at_most = {.input = llm::estimate_tokens(unit.body.size()),
                     .output = workflow_.steps[unit.step].max_tokens.value_or(0)};
     const llm::Money estimate = cost_at_most(models_of_step(unit.step), unit.at_most);
-    const std::int64_t used = report_.cost.picodollars + reserved_.picodollars;
+    const std::int64_t used =
+        ledger::add_saturating(report_.cost.picodollars, reserved_.picodollars);
     if (used > cost_max_.picodollars || estimate.picodollars > cost_max_.picodollars - used)
         return fail(ErrorCode::kUnprocessable,
                     "this call could take the workflow above its cost bound of " +
@@ -148,9 +164,9 @@ AfterTry RunState::settle(Unit& unit, gateway::CompletionReply reply) {
     reserved_.picodollars -= std::exchange(unit.reserved, {}).picodollars;
     if (reply.error && reply.error->detail == kAnswerTooLarge)
         reply.cost = cost_of_the_longest(unit); // it was paid for
-    (reply.is_saved ? report.saved : report.cost).picodollars += reply.cost.picodollars;
-    (reply.is_saved ? report_.saved : report_.cost).picodollars += reply.cost.picodollars;
-    report_.tokens += reply.usage.total();
+    add(reply.is_saved ? report.saved : report.cost, reply.cost);
+    add(reply.is_saved ? report_.saved : report_.cost, reply.cost);
+    report_.tokens = ledger::add_saturating(report_.tokens, reply.usage.total());
     add_usage(report.usage, reply.usage);
     if (!reply.provider.empty())
         report.provider = reply.provider;
@@ -179,6 +195,8 @@ AfterTry RunState::settle(Unit& unit, gateway::CompletionReply reply) {
     unit.is_repaired = true;
     ++report.repairs;
     unit.body = make_repair_body(std::move(unit.body), output.text, fault->for_model);
+    if (auto counted = count_body(unit); !counted)
+        return {.end = std::unexpected(std::move(counted).error())};
     if (parts_.listener != nullptr)
         parts_.listener->started(step, unit.item);
     return {};
