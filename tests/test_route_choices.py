@@ -328,6 +328,23 @@ class LeftAlone(RouteTest):
         self.assert_tried(reply, "one/m=left-alone, two/m=left-alone")
         self.assertEqual(two.calls, calls)
 
+    def test_silence_is_held_against_a_model_by_routes_only(self):
+        route = f"{{ mode: fallback, {BOUND}, targets: [one/m, two/m] }}"
+        larder, one, two = self.two(hang, route=route, keys="breaker: { failures: 2, probe_after: 1h }")
+        for index in range(2):
+            self.assert_tried(larder.chat(f"a {index}", "smart"), "one/m=timeout, two/m=200")
+        self.assert_tried(larder.chat("b", "smart"), "two/m=200")
+        # Who asks the provider itself may wait for as long as it takes.
+        one.behave = say()
+        self.assertEqual(larder.chat("c", "one/m").status, 200)
+
+    def test_a_call_that_was_given_up_ends_whatever_becomes_of_answers_that_nobody_waits_for(self):
+        route = f"{{ mode: fallback, {BOUND}, targets: [one/m, two/m] }}"
+        larder, one, two = self.two(hang, route=route, rest="cache: { on_disconnect: finish }\n")
+        self.assert_tried(larder.chat("a", "smart"), "one/m=timeout, two/m=200")
+        wait_until(lambda: "\nlarder_flights 0\n" in larder.get("/metrics").body.decode(), "the call is over")
+        self.assertFalse(one.gate.is_set())
+
     def test_a_probe_brings_it_back(self):
         larder, one, two = self.two(say(500), keys="breaker: { failures: 3, rate: 0.01, probe_after: 100ms }")
         counter = iter(range(100_000))

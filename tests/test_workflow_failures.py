@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from harness import DEADLINE, Stream, wait_until
+from harness import DEADLINE, Stream, parse_events, wait_until
 from route_targets import say
 from workflow_targets import Gate, Leaving, WorkflowTest, in_turn, of_step, prompt_of, said, states, step, system_of
 
@@ -217,6 +217,34 @@ class Bounds(WorkflowTest):
                 self.assertEqual(states(body), {"huge": "failed", "b": "done", "of-huge": "cancelled"})
                 self.assertEqual((body["output"], body["metadata"]["status"]), ("b!", "partial"))
                 self.assertIn("1048576", of_step(body, "huge")["error"]["error"])
+                self.assertEqual(self.prompts.count("huge"), 1)
+                self.model.asked.clear()
+
+    def test_prompts_under_way_count_for_the_servers_memory(self):
+        gate = Gate(lambda call: call.answer("well"))
+        self.begin(gate, server=", memory: 32MiB")
+        steps = [step("each", "{{input.x}}{{item}}", forEach={"in": "{{input.list}}", "parallel": 64})]
+        stream = self.stream(steps, {"x": "y" * 1_000_000, "list": list(range(16))})
+        stream.start()
+        last = parse_events(stream.read_all())[-1]
+        self.assertEqual((last[0], json.loads(last[1])["code"]), ("error", "overloaded"), last[1][:200])
+        gate.open()
+        # What was taken is given back.
+        self.assertEqual(self.execute(steps, {"x": "y" * 1_000_000, "list": [1, 2, 3]}).status, 200)
+        idle = b"\nlarder_bytes_in_flight 0\n"
+        wait_until(lambda: idle in self.larder.get("/metrics").body, "nothing is in flight")
+
+    def test_absurd_usage_does_not_overflow_the_sums(self):
+        def absurd(call):
+            body = {"id": "c", "object": "chat.completion", "created": 1, "model": call.model,
+                    "choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}],
+                    "usage": {"prompt_tokens": 1, "completion_tokens": 922_337_203_685_477, "total_tokens": 1}}
+            call.send_json(200, body)
+
+        self.begin(absurd, keys="vendor: openai", rest="workflows: { cost: 1000000 }\n")
+        body = self.execute([step(f"s{place}", model="one/gpt-4o") for place in range(16)], onError="continue").json()
+        self.assertGreater(body["metadata"]["estimatedCost"], 9_000_000)
+        self.assertNotIn(b"_dollars_total -", self.larder.get("/metrics").body)
 
     def test_a_list_of_outputs_and_a_prompt_have_bounds(self):
         self.begin(lambda call: call.answer("y" * 60_000), rest="workflows: { output: 64KiB, prompt: 128KiB }\n")
