@@ -180,8 +180,8 @@ Result<Plan> Gateway::plan(std::shared_ptr<const Settings> settings, const Inqui
         return plan;
     }
     LARDER_TRY(provider::Target target, settings->catalog.resolve(call.provider, call.model));
-    LARDER_TRY(Prepared prepared, aim(reading, inquiry, std::move(target), nullptr));
-    plan.ways.push_back({.prepared = std::move(prepared), .first_byte_timeout = {}});
+    Way& only = plan.ways.emplace_back();
+    LARDER_TRY(only.prepared, aim(reading, inquiry, std::move(target), nullptr));
     return plan;
 }
 

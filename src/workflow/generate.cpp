@@ -1,6 +1,7 @@
 #include "workflow/generate.hpp"
 
 #include "gateway/completion.hpp"
+#include "protocol/protocol.hpp"
 #include "schema/schema.hpp"
 #include "workflow/models_of.hpp"
 #include "workflow/step_request.hpp"
@@ -249,10 +250,10 @@ Result<std::optional<Generated>> Generation::State::judge(gateway::CompletionRep
                                      {.limits = parts.limits, .check_model = parts.check_model},
                                      wish.sample.get()));
     if (!written.impossible.empty())
-        return std::unexpected(
-            Error{.code = ErrorCode::kUnprocessable,
-                  .message = "the description can't become a workflow: " + written.impossible,
-                  .detail = "workflow_impossible"});
+        return std::unexpected(Error{.code = ErrorCode::kUnprocessable,
+                                     .message = "the description can't become a workflow: " +
+                                                protocol::mask_secrets(written.impossible),
+                                     .detail = "workflow_impossible"});
     if (written.errors.empty()) {
         generated.text = std::move(written.text);
         generated.estimate = estimate(written.workflow, parts.settings->catalog, parts.limits,
