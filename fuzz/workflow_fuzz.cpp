@@ -41,9 +41,10 @@ void render_bounded(const Template& text, const Scope& scope) {
 }
 
 void render_all(const Workflow& read, const Scope& scope) {
+    std::size_t looks_left = kMostLookedAt;
     for (const Step& step : read.steps) {
         if (step.when)
-            static_cast<void>(holds(*step.when, scope));
+            static_cast<void>(holds(*step.when, scope, looks_left));
         if (step.system)
             render_bounded(*step.system, scope);
         for (const Message& message : step.messages)
@@ -92,7 +93,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         JsonText::parse(zero < text.size() ? std::string(text.substr(zero + 1)) : "{}");
     if (!input)
         return 0;
-    const auto fits = check_input(*read, (*input)->root());
+    const auto fits = check_input(*read, **input);
     check(fits || !fits.error().field.empty());
     std::map<std::string, StepOutput, std::less<>> outputs;
     for (const Step& step : read->steps)
